@@ -1,0 +1,30 @@
+// Where a node's driver hands what must become durable, and how it hears that it is.
+//
+// Called on the raft thread. The implementation (raft/disk_thread.h; the simulation has its own) does
+// the blocking work elsewhere and reports on the raft thread, in the order of submission. A failure
+// is never reported: the process ends.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "raft/types.h"
+
+namespace cairn::raft {
+
+// One persistence batch of one group, numbered by its core.
+struct PersistBatch {
+    GroupId group = 0;
+    Sequence sequence = 0;
+    std::optional<HardState> hard_state;
+    std::vector<Entry> entries;
+};
+
+class Storage {
+ public:
+    virtual ~Storage() = default;
+    // Takes the batch; Node::on_persisted(batch.sequence) follows once it is durable.
+    virtual void submit(PersistBatch batch) = 0;
+};
+
+}  // namespace cairn::raft

@@ -1,0 +1,44 @@
+// How a node's driver sends to its peers. Delivery is not promised: messages may be lost (a cut
+// connection, a full outbox), never changed, and those that arrive over one connection keep order.
+//
+// Called on the raft thread, which also receives. Implementations: raft/tcp_transport.h, the
+// simulation's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "raft/messages.h"
+#include "raft/types.h"
+
+namespace cairn::raft {
+
+class Transport {
+ public:
+    virtual ~Transport() = default;
+
+    // Queues a message for its header.to. Dropped when that outbox is full or there is no
+    // connection.
+    virtual void send(const Message& message) = 0;
+    // Queues bytes that mean something to the program above Raft (forwarded commands). Returns
+    // false when they were dropped at once.
+    virtual bool send_application(NodeId to, std::string_view bytes) = 0;
+    // End of a turn: everything queued goes out, one gathered write per peer.
+    virtual void flush() = 0;
+};
+
+// Who hears what arrives, on the raft thread.
+class TransportReceiver {
+ public:
+    virtual ~TransportReceiver() = default;
+    virtual void on_message(Message message) = 0;
+    virtual void on_application(NodeId from, std::string_view bytes) = 0;
+    // The connection to `peer` came up or went down.
+    virtual void on_peer_connected(NodeId peer) = 0;
+    virtual void on_peer_disconnected(NodeId peer) = 0;
+    // All that one read from the network brought has been delivered: a good moment to act on it.
+    virtual void on_delivered() = 0;
+};
+
+}  // namespace cairn::raft

@@ -1,0 +1,141 @@
+// What a gateway asks of the node behind it, and how the answer comes back.
+//
+// A Backend belongs to one gateway thread: it is called there, and it calls back there, whatever
+// thread does the work. It bundles what is asked within one turn. The gateway knows nothing of Raft,
+// the node nothing of HTTP.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fsm/state_machine.h"
+
+namespace cairn::server {
+
+enum class Consistency : std::uint8_t { linearizable, lease, local };
+
+// Why an operation has no result. For a write all but `unknown` mean: certainly not applied.
+enum class Failure : std::uint8_t {
+    none,
+    no_leader,   // nobody leads, or the leader can't be reached: 503 UNAVAILABLE
+    overloaded,  // a bound on uncommitted work is reached: 503 OVERLOADED
+    dropped,     // another leader's entry took the place: 503 UNAVAILABLE, not_applied
+    unknown,     // a write that may or may not have happened when its deadline passed: 504 TIMEOUT
+    timeout,     // a read (or min_index wait) whose deadline passed: 504 TIMEOUT
+    draining,    // the node shuts down: 503 UNAVAILABLE
+};
+
+struct MemberStatus {
+    std::uint64_t id = 0;
+    std::string raft_address;
+    std::string http_address;  // empty when not known yet
+    bool voter = true;
+    std::string state;  // "leader", "follower", "candidate", "pre_candidate", "unreachable", "unknown"
+    std::optional<std::uint64_t> match_index;      // known to the leader, and of oneself
+    std::optional<std::uint64_t> lag;              // leader's last index minus match_index
+    std::optional<std::int64_t> last_contact_ms;   // since the answering node heard from it
+};
+
+struct ClusterStatus {
+    std::uint64_t cluster_id = 0;
+    std::uint64_t node = 0;
+    std::string state;  // this node's role
+    std::uint64_t leader = 0;
+    std::uint64_t term = 0;
+    std::uint64_t commit_index = 0;
+    std::uint64_t applied_index = 0;
+    std::uint64_t last_index = 0;
+    bool ready = false;      // has a leader, has caught up, can write
+    std::string not_ready_reason;
+    std::vector<MemberStatus> members;
+};
+
+// One question to the node. Reused by its session from request to request: `reset` keeps memory.
+struct Operation {
+    enum class Kind : std::uint8_t { write, get, list, cluster_status };
+
+    Kind kind = Kind::get;
+    int timeout_ms = 5000;
+
+    // write: a serialized cairn.server.v1.Command
+    std::string command;
+
+    // get: `name`; list: `name` is the prefix
+    std::string name;
+    std::string after;
+    std::size_t limit = 0;
+    Consistency consistency = Consistency::linearizable;
+    std::uint64_t min_index = 0;  // wait until the node has applied this
+
+    // The answer.
+    Failure failure = Failure::none;
+    fsm::Output output;                 // write; get (kind get, ok or not_found)
+    std::vector<fsm::ListItem> items;   // list
+    bool more = false;                  // list
+    std::uint64_t served_index = 0;     // applied index it was served at
+    std::int64_t utc_offset_ns = 0;     // deadline + this = UTC
+    ClusterStatus cluster;              // cluster_status
+
+    // Called once on the gateway's thread, unless the gateway reset it because the client is gone.
+    std::function<void()> on_done;
+};
+
+// What one turn of the node changed, for all streams; shared by all who look at it.
+struct EventBatch {
+    std::vector<fsm::Event> events;     // in history order
+    std::uint64_t applied_index = 0;    // everything up to here has been published
+    std::int64_t utc_offset_ns = 0;
+};
+
+// Opening a stream over one name or a prefix. The answer is atomic with the history: what is in it
+// plus every batch that the listener hears afterwards is complete, without overlap.
+struct StreamOpen {
+    std::string name;
+    bool prefix = false;
+    // Resume after this place in the history; none: from now.
+    std::optional<std::uint64_t> after_index;
+    // How many events of the entry after_index were seen; all of them when it is UINT32_MAX.
+    std::uint32_t after_position = UINT32_MAX;
+
+    // The answer.
+    Failure failure = Failure::none;
+    bool gap = false;                     // the place is no longer kept
+    std::vector<fsm::Event> replay;       // events after the place, when it is kept
+    std::vector<fsm::ListItem> present;   // what is selected now
+    std::uint64_t applied_index = 0;
+    std::int64_t utc_offset_ns = 0;
+
+    std::function<void()> on_done;
+};
+
+// Facts about the node that any thread may read at any time.
+struct NodeView {
+    std::uint64_t node = 0;
+    std::atomic<std::uint64_t> leader{0};
+    std::atomic<std::uint64_t> applied_index{0};
+    std::atomic<bool> draining{false};
+};
+
+class EventListener {
+ public:
+    virtual ~EventListener() = default;
+    virtual void on_events(const std::shared_ptr<const EventBatch>& batch) = 0;
+};
+
+class Backend {
+ public:
+    virtual ~Backend() = default;
+    virtual void submit(std::shared_ptr<Operation> operation) = 0;
+    virtual void open_stream(std::shared_ptr<StreamOpen> open) = 0;
+    // From the answer to the first open_stream on the listener hears every batch, also empty ones
+    // now and then that only move applied_index on.
+    virtual void set_listener(EventListener* listener) = 0;
+    virtual const NodeView& view() const = 0;
+};
+
+}  // namespace cairn::server
