@@ -1,17 +1,20 @@
 // The state machine: named values with indexes, deadlines and events, changed only by apply().
 //
-// Owned by the raft thread. Pure and deterministic: its state and every output are a function of the
-// sequence of applied entries, bit for bit the same on every node; digest() shows it. No clock, no
-// random source, no thread, no file. It knows nothing of Raft but the index and stamp of an entry.
+// Owned by the raft thread. Pure and deterministic: its state and every output are a function of
+// the sequence of applied entries, bit for bit the same on every node; digest() shows it. No clock,
+// no random source, no thread, no file. Of Raft it knows the index and the stamp of an entry.
 //
 // Time is the stamp of the last applied entry. Before an entry's command is applied, every value
 // whose deadline is at or before the stamp expires, in the order (deadline, name). A value is
-// therefore never gone before its ttl. An index mismatch changes nothing at all. A command that
-// can't be parsed is applied as Status::invalid, the same on every node.
+// therefore never gone before its ttl. At most expiries_per_entry_max expire that way in one entry;
+// what is left expires at the next ones, can't be read any more, and expires at once when a command
+// names it. An index mismatch changes nothing at all. A command that can't be parsed, or that asks
+// for what it may not (fsm/name.h, the bounds below), is applied as Status::invalid, the same on
+// every node. Changing a bound below changes the outcome of entries: all nodes need the same.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -22,12 +25,16 @@
 
 namespace cairn::fsm {
 
+constexpr std::size_t expiries_per_entry_max = 10'000;
+constexpr std::size_t value_bytes_max = std::size_t{64} << 20;
+constexpr std::int64_t ttl_ns_max = std::int64_t{36'525} * 86'400 * 1'000'000'000;  // 100 years
+
 using Index = std::uint64_t;
 using Bytes = std::shared_ptr<const std::string>;  // immutable, shared with readers and streams
 
 struct Value {
-    Bytes bytes;  // never null in a stored value
-    Index index = 0;  // log index of the command that wrote it
+    Bytes bytes;                   // never null in a stored value
+    Index index = 0;               // log index of the command that wrote it
     std::int64_t deadline_ns = 0;  // log time; 0: permanent
 };
 
@@ -73,8 +80,14 @@ struct ListItem {
 
 class StateMachine {
  public:
+    StateMachine();
+    ~StateMachine();
+    StateMachine(StateMachine&&) noexcept;  // a moved-from one can only be assigned or destroyed
+    StateMachine& operator=(StateMachine&&) noexcept;
+
     // Applies the command of the entry at `index`: serialized cairn.server.v1.Command. Empty bytes
-    // only move time. Indexes grow; stamps never decrease. Events are appended to `events`.
+    // only move time. Indexes grow; stamps never decrease, and one that does doesn't move time
+    // back. Events are appended to `events`.
     Output apply(Index index, std::int64_t stamp_ns, std::string_view command,
                  std::vector<Event>& events);
 
@@ -91,14 +104,19 @@ class StateMachine {
     // UTC minus log time, as the last leader that noticed a difference told it: what turns a
     // deadline into the time of day people see. Deadlines don't depend on it.
     std::int64_t utc_offset_ns() const { return utc_offset_ns_; }
-    // The next deadline, or 0 when nothing expires.
+    // The next deadline, or 0 when nothing expires. At or before time_ns() when the bound left
+    // values to expire: then the next entry is due at once.
     std::int64_t next_deadline_ns() const;
+    // How many values are held, those included that the bound left to expire.
     std::size_t size() const { return values_.size(); }
 
     // Hash of the whole state, equal exactly when the state is, however it came about. O(n).
     std::uint64_t digest() const;
 
  private:
+    class Interpreter;  // parses commands and carries them out; keeps protobuf out of this header
+
+    // Not noexcept, so that libstdc++ keeps each name's hash beside it and compares that first.
     struct NameHash {
         using is_transparent = void;
         std::size_t operator()(std::string_view name) const {
@@ -110,12 +128,44 @@ class StateMachine {
         bool operator()(std::string_view a, std::string_view b) const { return a == b; }
     };
     // order-free: iterated nowhere; names_ has the order.
-    std::unordered_map<std::string, Value, NameHash, NameEqual> values_;
-    std::set<std::string_view> names_;  // views of the keys of values_
-    std::set<std::pair<std::int64_t, std::string_view>> deadlines_;
+    using Values = std::unordered_map<std::string, Value, NameHash, NameEqual>;
+    using Stored = Values::value_type;  // stays where it is until it is erased
+    struct NameOrder {
+        using is_transparent = void;
+        bool operator()(const Stored* a, const Stored* b) const { return a->first < b->first; }
+        bool operator()(const Stored* a, std::string_view b) const { return a->first < b; }
+        bool operator()(std::string_view a, const Stored* b) const { return a < b->first; }
+    };
+    struct Deadline {
+        std::int64_t at_ns = 0;
+        const Stored* stored = nullptr;
+    };
+    struct DeadlineOrder {
+        bool operator()(const Deadline& a, const Deadline& b) const {
+            return a.at_ns != b.at_ns ? a.at_ns < b.at_ns : a.stored->first < b.stored->first;
+        }
+    };
+
+    bool is_overdue(const Value& value) const {
+        return value.deadline_ns != 0 && value.deadline_ns <= time_ns_;
+    }
+    void expire_overdue(std::vector<Event>& events);
+    // The value a command on `name` finds; one past its deadline expires here.
+    Values::iterator find_for_command(std::string_view name, std::vector<Event>& events);
+    void create(std::string name, Value value, std::vector<Event>& events);
+    // `name` is the found one's: its memory goes to the event.
+    void replace(Values::iterator found, std::string name, Value value, std::vector<Event>& events);
+    // Returns what was removed.
+    Value remove(Values::iterator found, bool expired, std::vector<Event>& events);
+    void move_deadline(const Stored& stored, std::int64_t from_ns, std::int64_t to_ns);
+
+    Values values_;
+    std::set<const Stored*, NameOrder> names_;     // all of values_
+    std::set<Deadline, DeadlineOrder> deadlines_;  // those of values_ that aren't permanent
     Index applied_index_ = 0;
     std::int64_t time_ns_ = 0;
     std::int64_t utc_offset_ns_ = 0;
+    std::unique_ptr<Interpreter> interpreter_;
 };
 
 }  // namespace cairn::fsm

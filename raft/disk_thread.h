@@ -1,14 +1,18 @@
-// The one thread that blocks on the disk: takes persistence batches, appends all that gathered while
-// the last sync ran as one write and one sync, and reports back.
+// The one thread that blocks on the disk: takes persistence batches, appends all that gathered
+// while the last sync ran as one write and one sync, and reports back.
 //
-// submit() is called on the raft thread; `report` is called on the disk thread with the newest
-// durable batch of each group and must hand over to the raft thread (a post). A failed write or sync
-// ends the process with a clear message: durability can't be promised any more. It decides nothing
-// about Raft.
+// submit(), release(), reset_log() are called on the raft thread and done in order; `report` is
+// called on the disk thread with the newest durable batch of each group and must hand over to the
+// raft thread (a post). A failed write or sync ends the process with a clear message: durability
+// can't be promised any more. A disk too full for the next segment is waited out instead: nothing
+// is reported meanwhile, statistics() says so, and it goes on by itself. It decides nothing about
+// Raft.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "raft/storage.h"
@@ -23,24 +27,35 @@ struct Persisted {
 
 // Figures for metrics, read from any thread.
 struct DiskStatistics {
-    std::uint64_t appends = 0;       // writes with one sync each
-    std::uint64_t batches = 0;       // persistence batches in them
+    std::uint64_t appends = 0;  // writes with one sync each
+    std::uint64_t batches = 0;  // persistence batches in them
     std::uint64_t append_ns_total = 0;
     std::uint64_t append_ns_max = 0;
+    // There is no room for the segment after the current one (yet): a good moment to refuse writes.
+    bool disk_full = false;
 };
 
 class DiskThread final : public Storage {
  public:
     using Report = std::function<void(const std::vector<Persisted>&)>;
+    // Told once what went wrong, on the disk thread, which does nothing more afterwards.
+    using OnFailure = std::function<void(const std::string&)>;
 
-    DiskThread(std::unique_ptr<Wal> wal, Report report);
+    // Logs the message and ends the process at once.
+    static void end_process(const std::string& message);
+
+    DiskThread(std::unique_ptr<Wal> wal, Report report, OnFailure on_failure = end_process);
     // Finishes what was submitted, then joins.
     ~DiskThread() override;
 
     void submit(PersistBatch batch) override;
     // No longer wanted entries, see Wal::release; done in order with the batches.
     void release(GroupId group, Index first_needed);
-    // Writes what was submitted and ends the thread. Idempotent.
+    // The group's entries so far are void, see WalAppend::log_start; done in order with the batches
+    // and durable with the next one at the latest.
+    void reset_log(GroupId group, Index log_start);
+    // Writes what was submitted and ends the thread; what a full disk holds up is dropped, it was
+    // never reported. Idempotent. Afterwards submissions are ignored.
     void stop();
 
     DiskStatistics statistics() const;

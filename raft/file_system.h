@@ -1,6 +1,6 @@
 // The file operations that Raft's storage needs, as an interface, so that tests and the simulation
-// can put a disk of their own beneath the write-ahead log: one that loses what was not synced, tears
-// writes, flips bits, fails or is full.
+// can put a disk of their own beneath the write-ahead log: one that loses what was not synced,
+// tears writes, flips bits, fails or is full.
 //
 // Used by one thread at a time (whoever owns the storage). Errors are values; nothing is retried
 // here. It does not buffer, and it does not decide what an error means.
@@ -45,7 +45,7 @@ class FileSystem {
 
     // create_new fails when the file exists. Files are made with mode 0600.
     virtual IoResult<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
-    // Makes `path` and its parents with mode 0700; it may exist.
+    // Makes `path` and its parents with mode 0700, durably; it may exist.
     virtual IoResult<void> create_directories(const std::string& path) = 0;
     virtual IoResult<void> rename(const std::string& from, const std::string& to) = 0;
     virtual IoResult<void> remove(const std::string& path) = 0;

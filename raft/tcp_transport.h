@@ -6,10 +6,13 @@
 // id it wants to reach) and the accepting side answers whether it is welcome; a stranger, a wrong
 // cluster or a wrong address is refused with the reason before anything is allocated for it, within
 // a deadline, and logged once per reason. A lost connection is dialled again with back-off and
-// jitter. An outbox is bounded in bytes and frames; what does not fit is dropped. All that was queued
-// in a turn leaves in one gathered write; entries' payloads are not copied.
+// jitter. An outbox is bounded in bytes and frames; what does not fit is dropped. All that was
+// queued in a turn leaves in one gathered write, made by flush() itself as far as the socket takes
+// it at once; large payloads are not copied.
 //
-// It promises nothing about delivery and knows nothing of Raft's rules.
+// It promises nothing about delivery and knows nothing of Raft's rules. The receiver is never
+// called from within send(), send_application() or flush(). A name that the system's resolver takes
+// long to answer for delays the dialling of other names.
 #pragma once
 
 #include <cstdint>
@@ -35,9 +38,10 @@ struct TcpTransportOptions {
     std::uint64_t cluster_id = 0;
     NodeId node_id = 0;
     std::string listen_host;
-    std::uint16_t listen_port = 0;     // 0: any free port (tests)
-    std::string http_address;          // ours, told to peers in the handshake
-    std::vector<PeerAddress> peers;    // without ourselves
+    std::uint16_t listen_port = 0;   // 0: any free port (tests)
+    std::string http_address;        // ours, told to peers in the handshake
+    std::string raft_address;        // likewise; empty: the listening address
+    std::vector<PeerAddress> peers;  // without ourselves
     std::uint64_t frame_bytes_max = 16U << 20;
     std::uint64_t outbox_bytes_max = 32U << 20;
     std::uint64_t outbox_frames_max = 8192;
@@ -49,23 +53,14 @@ struct TcpTransportOptions {
     std::uint64_t random_seed = 1;      // for back-off jitter
 };
 
-// What is known of a peer from its handshakes, for GET /v1/cluster.
-struct PeerStatus {
-    NodeId id = 0;
-    std::string raft_address;
-    std::string http_address;  // empty until the peer has told us
-    bool connected = false;    // our connection to it
-    bool heard = false;        // its connection to us
-    std::uint64_t dropped_frames = 0;
-};
-
 class TcpTransport final : public Transport {
  public:
     TcpTransport(boost::asio::io_context& context, TcpTransportOptions options,
                  TransportReceiver& receiver);
     ~TcpTransport() override;
 
-    // Listens and begins to dial. Returns an empty string, or why it could not listen.
+    // Listens and begins to dial; at most once. Returns an empty string, or why it could not
+    // listen.
     std::string start();
     // Closes every socket; no callback comes afterwards. Must be called before destruction while
     // the io_context still runs (or is drained afterwards).
@@ -76,11 +71,11 @@ class TcpTransport final : public Transport {
     void flush() override;
 
     std::uint16_t listen_port() const;  // the real one
-    std::vector<PeerStatus> peers() const;
+    std::vector<PeerStatus> peers() const override;
 
  private:
     class Impl;
-    std::shared_ptr<Impl> impl_;
+    std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace cairn::raft

@@ -8,11 +8,22 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "raft/messages.h"
 #include "raft/types.h"
 
 namespace cairn::raft {
+
+// What is known of a peer from its handshakes, for people.
+struct PeerStatus {
+    NodeId id = 0;
+    std::string raft_address;
+    std::string http_address;  // empty until the peer has told us
+    bool connected = false;    // our connection to it
+    bool heard = false;        // its connection to us
+    std::uint64_t dropped_frames = 0;
+};
 
 class Transport {
  public:
@@ -26,6 +37,8 @@ class Transport {
     virtual bool send_application(NodeId to, std::string_view bytes) = 0;
     // End of a turn: everything queued goes out, one gathered write per peer.
     virtual void flush() = 0;
+
+    virtual std::vector<PeerStatus> peers() const = 0;
 };
 
 // Who hears what arrives, on the raft thread.

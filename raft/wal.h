@@ -16,7 +16,11 @@
 // that it can't come back); corruption is reported and nothing is changed.
 //
 // A failed write or sync is returned once and the log refuses everything afterwards: after a failed
-// fsync the page cache says nothing about the disk. The caller ends the process.
+// fsync the page cache says nothing about the disk. The caller ends the process. The one exception
+// is a full disk while the next segment is made: nothing of the log was written by then, failed()
+// stays false, and the same append may be tried again.
+//
+// The bytes are raft/wal_format.h's, the reading is raft/wal_recovery.h's.
 #pragma once
 
 #include <cstdint>
@@ -38,12 +42,18 @@ struct WalOptions {
     std::uint64_t cluster_id = 0;  // a segment of another cluster or node is refused
     NodeId node_id = 0;
     bool sync = true;  // false: --unsafe-no-fsync
+    // Something that clients can't guess (a random number at each start; tests and the simulation
+    // give a fixed one), so that nobody can store a value that passes for a record.
+    std::uint64_t salt = 0;
 };
 
 // What one group wants durable: its hard state when it changed, then entries (consecutive).
 struct WalAppend {
     GroupId group = 0;
     std::optional<HardState> hard_state;
+    // The group's entries so far are void, its log begins again at this index: after a snapshot
+    // from the leader replaced a log that does not match it.
+    std::optional<Index> log_start;
     std::span<const Entry> entries;
 };
 
@@ -74,21 +84,30 @@ class Wal {
     ~Wal();
 
     // Writes all parts as one append and syncs once; when it returns without error all of it is
-    // durable. Splits over segments when it does not fit one.
+    // durable. Splits over segments when it does not fit one: then a crash may keep a part of the
+    // records, from the first on. Entries may not leave a gap in a group's log, unless release()
+    // said that nothing below them is wanted (then the log begins again there).
     IoResult<void> append(std::span<const WalAppend> parts);
 
-    // Entries of `group` below `first_needed` are no longer wanted; segments that hold nothing
-    // wanted are recycled.
-    void release(GroupId group, Index first_needed);
+    // Entries of `group` below `first_needed` are no longer wanted; the oldest segments, as long as
+    // they hold nothing wanted, are recycled.
+    IoResult<void> release(GroupId group, Index first_needed);
 
-    // Makes and zero-fills the next segment if there is none in reserve. For idle moments; append()
-    // does it itself when it must.
-    IoResult<void> prepare_reserve();
+    // Makes and zero-fills the next segment if there is none in reserve, at most about `bytes_max`
+    // of it with one sync, and says whether there is one now. For idle moments; append() does what
+    // is left when it must.
+    IoResult<bool> prepare_reserve(std::uint64_t bytes_max);
+
+    // Whether everything is refused from now on.
+    bool failed() const;
 
  private:
     class Impl;
     explicit Wal(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
+
+// Whether the error says that the disk (or the quota) is full.
+bool is_disk_full(const boost::system::error_code& error);
 
 }  // namespace cairn::raft

@@ -25,6 +25,7 @@ enum class Failure : std::uint8_t {
     no_leader,   // nobody leads, or the leader can't be reached: 503 UNAVAILABLE
     overloaded,  // a bound on uncommitted work is reached: 503 OVERLOADED
     dropped,     // another leader's entry took the place: 503 UNAVAILABLE, not_applied
+    interrupted, // a write that may or may not have happened: the leader was lost: 503 UNAVAILABLE
     unknown,     // a write that may or may not have happened when its deadline passed: 504 TIMEOUT
     timeout,     // a read (or min_index wait) whose deadline passed: 504 TIMEOUT
     draining,    // the node shuts down: 503 UNAVAILABLE

@@ -1,0 +1,43 @@
+// Log time: the clock by which the leader stamps entries. It goes on at the speed of a steady clock
+// and never back, whatever the wall clock does, over changes of leader and restarts.
+//
+// Owned by the raft thread; pure (it is told the steady time). Every node follows the leader's clock
+// from what it hears: log time as told, plus steady time since. A node therefore never runs ahead of
+// the leader it heard, and a new leader goes on from there, so a deadline is never reached early; it
+// may be reached later by what a message needs to arrive. While no node runs, log time stands still.
+// (LogCabin's cluster time; thesis §6.3 names the problem.)
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace cairn::raft {
+
+class ClusterClock {
+ public:
+    // Begins at `start_ns`, in log time, at the steady time `steady_ns`.
+    ClusterClock(std::int64_t start_ns, std::int64_t steady_ns)
+        : base_ns_(start_ns), base_steady_ns_(steady_ns), last_ns_(start_ns) {}
+
+    // Log time now. Never less than what it returned before.
+    std::int64_t now_ns(std::int64_t steady_ns) {
+        last_ns_ = std::max(last_ns_, base_ns_ + (steady_ns - base_steady_ns_));
+        return last_ns_;
+    }
+
+    // A leader said that log time is `told_ns`. Only moves forward what we believe: our own
+    // estimate is at most what a leader's clock shows, so a smaller value is an old message.
+    void observe(std::int64_t told_ns, std::int64_t steady_ns) {
+        if (told_ns > now_ns(steady_ns)) {
+            base_ns_ = told_ns;
+            base_steady_ns_ = steady_ns;
+        }
+    }
+
+ private:
+    std::int64_t base_ns_;
+    std::int64_t base_steady_ns_;
+    std::int64_t last_ns_;
+};
+
+}  // namespace cairn::raft

@@ -1,0 +1,63 @@
+// A node's directory: who the node is, and that only one process uses it.
+//
+// Opened at start on the main thread and kept for the process's life. Holds an exclusive flock on
+// DIR/lock. DIR/identity says which node of which cluster the data belongs to and how the cluster
+// began; it is written once, atomically, before anything else, and a damaged one is an error, never
+// a reason to start afresh. It knows nothing of what is in the write-ahead log (DIR/wal).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "raft/file_system.h"
+#include "raft/types.h"
+
+namespace cairn::raft {
+
+struct Identity {
+    std::uint64_t cluster_id = 0;
+    NodeId node_id = 0;
+    // Who formed the cluster, with the address (host:port) of each one's Raft.
+    std::vector<std::pair<NodeId, std::string>> initial_members;
+    friend bool operator==(const Identity&, const Identity&) = default;
+};
+
+// The identity file: lines of text, the last one a CRC32C of those before.
+std::string encode_identity(const Identity& identity);
+// Returns nothing and fills `error` (one line) when the bytes are damaged or of another version.
+std::optional<Identity> decode_identity(std::string_view bytes, std::string& error);
+
+class DataDirectory {
+ public:
+    // Makes `path` when missing, locks it and reads its identity. Returns null and fills `error`
+    // (one line) when another process has it, or it is damaged.
+    static std::unique_ptr<DataDirectory> open(FileSystem& files, const std::string& path,
+                                               std::string& error);
+    ~DataDirectory();
+    DataDirectory(const DataDirectory&) = delete;
+    DataDirectory& operator=(const DataDirectory&) = delete;
+
+    // Nothing when the directory is fresh.
+    const std::optional<Identity>& identity() const { return identity_; }
+    // Makes a fresh directory that node's. Returns an empty string, or one line saying why not.
+    std::string initialise(const Identity& identity);
+
+    const std::string& path() const { return path_; }
+    std::string wal_directory() const;
+
+ private:
+    DataDirectory(FileSystem& files, std::string path, int lock_descriptor);
+    std::string load();
+
+    FileSystem& files_;
+    const std::string path_;
+    const int lock_descriptor_;
+    std::optional<Identity> identity_;
+};
+
+}  // namespace cairn::raft

@@ -1,0 +1,315 @@
+#include "raft/disk_thread.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+
+namespace cairn::raft {
+namespace {
+
+// One append takes no more than about this, so that no batch waits behind too much.
+constexpr std::uint64_t append_bytes_max = 16U << 20;
+// A reserve is filled in steps, so that a batch that arrives meanwhile waits for one step only.
+constexpr std::uint64_t reserve_step_bytes = 2U << 20;
+constexpr auto disk_full_retry = std::chrono::milliseconds(200);
+
+struct Release {
+    GroupId group = 0;
+    Index first_needed = 0;
+};
+
+struct ResetLog {
+    GroupId group = 0;
+    Index log_start = 0;
+};
+
+using Job = std::variant<PersistBatch, ResetLog, Release>;
+
+std::uint64_t bytes_of(const Job& job) {
+    std::uint64_t bytes = 0;
+    if (const auto* batch = std::get_if<PersistBatch>(&job)) {
+        for (const Entry& entry : batch->entries) {
+            bytes += sizeof(Entry) + entry.payload.size();
+        }
+    }
+    return bytes;
+}
+
+WalAppend part_of(const Job& job) {
+    WalAppend part;
+    if (const auto* batch = std::get_if<PersistBatch>(&job)) {
+        part.group = batch->group;
+        part.hard_state = batch->hard_state;
+        part.entries = batch->entries;
+    } else if (const auto* reset = std::get_if<ResetLog>(&job)) {
+        part.group = reset->group;
+        part.log_start = reset->log_start;
+    }
+    return part;
+}
+
+}  // namespace
+
+class DiskThread::Impl {
+ public:
+    Impl(std::unique_ptr<Wal> wal, Report report, OnFailure on_failure)
+        : wal_(std::move(wal)), report_(std::move(report)), on_failure_(std::move(on_failure)) {
+        thread_ = std::thread([this] { run(); });
+    }
+
+    // The queue is bounded by what raft leaves unpersisted.
+    void push(Job job) {
+        bool wake = false;
+        {
+            const std::lock_guard lock(mutex_);
+            if (stopping_) {
+                return;
+            }
+            wake = queue_.empty();
+            queue_.push_back(std::move(job));
+        }
+        if (wake) {
+            wake_.notify_one();
+        }
+    }
+
+    void stop() {
+        {
+            const std::lock_guard lock(mutex_);
+            stopping_ = true;
+        }
+        wake_.notify_one();
+        if (thread_.joinable()) {
+            thread_.join();
+        }
+    }
+
+    DiskStatistics statistics() const {
+        return {.appends = appends_.load(std::memory_order_relaxed),
+                .batches = batches_.load(std::memory_order_relaxed),
+                .append_ns_total = append_ns_total_.load(std::memory_order_relaxed),
+                .append_ns_max = append_ns_max_.load(std::memory_order_relaxed),
+                .disk_full = disk_full_.load(std::memory_order_relaxed)};
+    }
+
+ private:
+    void run() {
+        pthread_setname_np(pthread_self(), "cairn-disk");
+        while (!failed_) {
+            if (taken_.empty() && !take_queue()) {
+                return;
+            }
+            while (!taken_.empty() && !failed_) {
+                do_some();
+            }
+        }
+    }
+
+    // Waits until there is something to do and takes it all. Uses the time until then to make a
+    // reserve. Returns false when the thread is to end.
+    bool take_queue() {
+        bool reserve_wanted = true;
+        while (true) {
+            {
+                std::unique_lock lock(mutex_);
+                const auto ready = [this] { return stopping_ || !queue_.empty(); };
+                if (!reserve_wanted) {
+                    if (disk_full_.load(std::memory_order_relaxed)) {
+                        wake_.wait_for(lock, disk_full_retry, ready);
+                    } else {
+                        wake_.wait(lock, ready);
+                    }
+                }
+                if (!queue_.empty()) {
+                    taken_.swap(queue_);
+                    return true;
+                }
+                if (stopping_) {
+                    return false;
+                }
+            }
+            const IoResult<bool> made = wal_->prepare_reserve(reserve_step_bytes);
+            if (wal_->failed()) {
+                fail("write-ahead log: making a segment failed: " + made.error().message());
+                return false;
+            }
+            note_disk_full(!made);
+            reserve_wanted = made && !*made;
+        }
+    }
+
+    // One append of the jobs at the head of taken_, or one release.
+    void do_some() {
+        if (const auto* release = std::get_if<Release>(&taken_.front())) {
+            const IoResult<void> released = wal_->release(release->group, release->first_needed);
+            taken_.pop_front();
+            if (!released) {
+                fail("write-ahead log: recycling a segment failed: " + released.error().message());
+            }
+            return;
+        }
+        parts_.clear();
+        std::uint64_t bytes = 0;
+        for (const Job& job : taken_) {
+            bytes += bytes_of(job);
+            if (std::holds_alternative<Release>(job) ||
+                (!parts_.empty() && bytes > append_bytes_max)) {
+                break;
+            }
+            parts_.push_back(part_of(job));
+        }
+        if (append()) {
+            report(parts_.size());
+        }
+    }
+
+    // Appends parts_. Returns whether they are durable.
+    bool append() {
+        for (bool held_up = false;; held_up = true) {
+            const auto start = std::chrono::steady_clock::now();
+            const IoResult<void> appended = wal_->append(parts_);
+            if (appended) {
+                count_append(std::chrono::steady_clock::now() - start);
+                if (held_up) {
+                    note_disk_full(false);
+                }
+                return true;
+            }
+            if (wal_->failed()) {
+                fail("write-ahead log: append failed: " + appended.error().message());
+                return false;
+            }
+            note_disk_full(true);
+            std::unique_lock lock(mutex_);
+            if (wake_.wait_for(lock, disk_full_retry, [this] { return stopping_; })) {
+                spdlog::error("write-ahead log: the disk is full: {} batches were not written",
+                              taken_.size() + queue_.size());
+                taken_.clear();
+                queue_.clear();
+                return false;
+            }
+        }
+    }
+
+    // The first `count` jobs of taken_ are durable.
+    void report(std::size_t count) {
+        newest_.clear();
+        std::uint64_t batches = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            if (const auto* batch = std::get_if<PersistBatch>(&taken_.front())) {
+                newest_[batch->group] = batch->sequence;
+                ++batches;
+            }
+            taken_.pop_front();
+        }
+        batches_.fetch_add(batches, std::memory_order_relaxed);
+        persisted_.clear();
+        for (const auto& [group, sequence] : newest_) {
+            persisted_.push_back({.group = group, .sequence = sequence});
+        }
+        if (!persisted_.empty()) {
+            report_(persisted_);
+        }
+    }
+
+    void count_append(std::chrono::steady_clock::duration duration) {
+        const auto ns = static_cast<std::uint64_t>(
+            std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count());
+        appends_.fetch_add(1, std::memory_order_relaxed);
+        append_ns_total_.fetch_add(ns, std::memory_order_relaxed);
+        // Only this thread writes it.
+        if (ns > append_ns_max_.load(std::memory_order_relaxed)) {
+            append_ns_max_.store(ns, std::memory_order_relaxed);
+        }
+    }
+
+    void note_disk_full(bool full) {
+        if (disk_full_.exchange(full, std::memory_order_relaxed) == full) {
+            return;
+        }
+        if (full) {
+            spdlog::error("write-ahead log: the disk is full: no room for the next segment");
+        } else {
+            spdlog::info("write-ahead log: there is room for the next segment again");
+        }
+    }
+
+    void fail(const std::string& message) {
+        failed_ = true;
+        {
+            const std::lock_guard lock(mutex_);
+            stopping_ = true;
+            queue_.clear();
+        }
+        on_failure_(message);
+    }
+
+    const std::unique_ptr<Wal> wal_;
+    const Report report_;
+    const OnFailure on_failure_;
+
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::deque<Job> queue_;  // guarded by mutex_
+    bool stopping_ = false;  // guarded by mutex_
+
+    // The disk thread's own.
+    bool failed_ = false;
+    std::deque<Job> taken_;
+    std::vector<WalAppend> parts_;
+    std::map<GroupId, Sequence> newest_;
+    std::vector<Persisted> persisted_;
+
+    std::atomic<std::uint64_t> appends_{0};
+    std::atomic<std::uint64_t> batches_{0};
+    std::atomic<std::uint64_t> append_ns_total_{0};
+    std::atomic<std::uint64_t> append_ns_max_{0};
+    std::atomic<bool> disk_full_{false};
+
+    std::thread thread_;
+};
+
+void DiskThread::end_process(const std::string& message) {
+    spdlog::critical("{}; durability can't be promised any more, the process ends", message);
+    spdlog::default_logger_raw()->flush();
+    std::_Exit(1);
+}
+
+DiskThread::DiskThread(std::unique_ptr<Wal> wal, Report report, OnFailure on_failure)
+    : impl_(std::make_unique<Impl>(std::move(wal), std::move(report), std::move(on_failure))) {}
+
+DiskThread::~DiskThread() {
+    stop();
+}
+
+void DiskThread::submit(PersistBatch batch) {
+    impl_->push(std::move(batch));
+}
+
+void DiskThread::release(GroupId group, Index first_needed) {
+    impl_->push(Release{.group = group, .first_needed = first_needed});
+}
+
+void DiskThread::reset_log(GroupId group, Index log_start) {
+    impl_->push(ResetLog{.group = group, .log_start = log_start});
+}
+
+void DiskThread::stop() {
+    impl_->stop();
+}
+
+DiskStatistics DiskThread::statistics() const {
+    return impl_->statistics();
+}
+
+}  // namespace cairn::raft

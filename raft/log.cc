@@ -1,0 +1,84 @@
+#include "raft/log.h"
+
+#include <algorithm>
+
+#include "raft/invariant.h"
+
+namespace cairn::raft {
+
+Log::Log(Index base_index, Term base_term, std::vector<Entry> recovered)
+    : base_index_(base_index), base_term_(base_term) {
+    for (Entry& entry : recovered) {
+        append(std::move(entry));
+    }
+    stable_index_ = last_index();
+    handed_out_index_ = last_index();
+}
+
+std::optional<Term> Log::term_at(Index index) const {
+    if (index == base_index_) {
+        return base_term_;
+    }
+    if (index < base_index_ || index > last_index()) {
+        return std::nullopt;
+    }
+    return at(index).term;
+}
+
+bool Log::matches(Index index, Term term) const {
+    const std::optional<Term> mine = term_at(index);
+    return mine.has_value() && *mine == term;
+}
+
+const Entry& Log::at(Index index) const {
+    RAFT_ASSERT(index > base_index_);
+    RAFT_ASSERT(index <= last_index());
+    return entries_[index - base_index_ - 1];
+}
+
+bool Log::is_up_to_date(Index other_last_index, Term other_last_term) const {
+    return other_last_term > last_term() ||
+           (other_last_term == last_term() && other_last_index >= last_index());
+}
+
+Index Log::last_index_with_term_at_most(Index index, Term term) const {
+    Index candidate = std::min(index, last_index());
+    // Terms never decrease along the log, so the first that fits is the largest.
+    while (candidate > base_index_ && at(candidate).term > term) {
+        --candidate;
+    }
+    return candidate;
+}
+
+void Log::append(Entry entry) {
+    RAFT_ASSERT(entry.index == last_index() + 1);
+    RAFT_ASSERT(entry.term >= last_term());
+    RAFT_ASSERT(entry.stamp_ns >= last_stamp_ns());
+    entries_.push_back(std::move(entry));
+}
+
+void Log::truncate_from(Index index) {
+    RAFT_ASSERT(index > base_index_);
+    while (last_index() >= index) {
+        entries_.pop_back();
+    }
+    stable_index_ = std::min(stable_index_, index - 1);
+    handed_out_index_ = std::min(handed_out_index_, index - 1);
+}
+
+void Log::hand_out(std::size_t bytes_max, std::vector<Entry>& out) {
+    std::size_t bytes = 0;
+    while (handed_out_index_ < last_index() && bytes < bytes_max) {
+        const Entry& entry = at(handed_out_index_ + 1);
+        bytes += entry.payload.size();
+        out.push_back(entry);
+        ++handed_out_index_;
+    }
+}
+
+void Log::mark_stable(Index index) {
+    RAFT_ASSERT(index <= handed_out_index_);
+    stable_index_ = std::max(stable_index_, index);
+}
+
+}  // namespace cairn::raft

@@ -1,0 +1,104 @@
+#include "raft/node.h"
+
+#include <algorithm>
+
+#include "raft/invariant.h"
+
+namespace cairn::raft {
+
+Node::Node(Core core, Storage& storage, Transport& transport, NodeHandler& handler,
+           std::int64_t steady_ns)
+    : core_(std::move(core)),
+      storage_(storage),
+      transport_(transport),
+      handler_(handler),
+      clock_(core_.log().last_stamp_ns(), steady_ns) {
+    for (const NodeId id : core_.configuration().members()) {
+        heard_.push_back({id, 0});
+    }
+}
+
+void Node::on_message(Message message, std::int64_t steady_ns) {
+    const Header header = header_of(message);
+    std::int64_t leader_clock_ns = 0;
+    if (const auto* append = std::get_if<AppendEntries>(&message)) {
+        leader_clock_ns = append->leader_clock_ns;
+        if (!append->entries.empty()) {
+            leader_clock_ns = std::max(leader_clock_ns, append->entries.back().stamp_ns);
+        }
+    }
+    note_heard(header.from, steady_ns);
+    core_.set_clock(clock_.now_ns(steady_ns));
+    core_.step(std::move(message));
+    if (leader_clock_ns != 0 && core_.leader_id() == header.from &&
+        core_.term() == header.term) {
+        clock_.observe(leader_clock_ns, steady_ns);
+    }
+}
+
+void Node::on_tick(std::int64_t steady_ns) {
+    core_.set_clock(clock_.now_ns(steady_ns));
+    core_.tick();
+}
+
+void Node::on_persisted(Sequence sequence) {
+    RAFT_ASSERT(disk_busy_);
+    disk_busy_ = false;
+    core_.persisted(sequence);
+}
+
+void Node::on_peer_connected(NodeId peer) { core_.peer_reachable(peer); }
+
+void Node::on_peer_disconnected(NodeId peer) { core_.peer_unreachable(peer); }
+
+ProposeResult Node::propose(std::span<const Payload> payloads, std::int64_t steady_ns) {
+    core_.set_clock(clock_.now_ns(steady_ns));
+    return core_.propose(payloads);
+}
+
+bool Node::process() {
+    core_.take_ready(!disk_busy_, ready_);
+    for (const Message& message : ready_.messages) {
+        transport_.send(message);
+    }
+    transport_.flush();
+    if (ready_.sequence != 0) {
+        disk_busy_ = true;
+        storage_.submit({core_.options().group, ready_.sequence, ready_.hard_state,
+                         std::move(ready_.entries)});
+        ready_.entries = {};
+    }
+    for (const Entry& entry : ready_.committed) {
+        handler_.on_committed(entry);
+    }
+    for (const ReadState& read : ready_.reads) {
+        handler_.on_read(read);
+    }
+    if (seen_term_ != core_.term() || seen_leader_ != core_.leader_id() ||
+        seen_role_ != core_.role()) {
+        seen_term_ = core_.term();
+        seen_leader_ = core_.leader_id();
+        seen_role_ = core_.role();
+        handler_.on_leadership_changed();
+    }
+    return core_.has_more_committed();
+}
+
+std::int64_t Node::last_heard_ns(NodeId peer) const {
+    for (const Heard& heard : heard_) {
+        if (heard.id == peer) {
+            return heard.steady_ns;
+        }
+    }
+    return 0;
+}
+
+void Node::note_heard(NodeId peer, std::int64_t steady_ns) {
+    for (Heard& heard : heard_) {
+        if (heard.id == peer) {
+            heard.steady_ns = steady_ns;
+        }
+    }
+}
+
+}  // namespace cairn::raft

@@ -1,0 +1,41 @@
+// What a core is told once: who it is, how patient, and the bounds on everything that could grow.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "raft/types.h"
+
+namespace cairn::raft {
+
+struct CoreOptions {
+    NodeId id = 0;
+    GroupId group = 1;
+
+    // A follower campaigns after a number of ticks without its leader, drawn anew from [T, 2T); a
+    // leader steps down after T without a quorum (CheckQuorum, thesis §6.2).
+    int election_timeout_ticks = 30;
+    int heartbeat_ticks = 5;
+
+    // One AppendEntries carries at most this (a single larger entry goes alone).
+    std::size_t append_entries_max = 1024;
+    std::size_t append_bytes_max = 1U << 20;
+    // What may be on its way to one follower unacknowledged.
+    std::size_t inflight_messages_max = 64;
+    std::size_t inflight_bytes_max = 8U << 20;
+    // What a leader takes on before it is committed; beyond it propose() answers busy.
+    std::size_t uncommitted_entries_max = 65536;
+    std::size_t uncommitted_bytes_max = 64U << 20;
+    // Reads waiting for a round, each a whole batch of the caller's; beyond it read_index() refuses.
+    std::size_t pending_reads_max = 4096;
+    // What one take_ready() hands over for applying, and for one write to disk.
+    std::size_t committed_entries_max = 2048;
+    std::size_t persist_bytes_max = 8U << 20;
+
+    std::uint64_t random_seed = 0;
+};
+
+// An empty string, or what is wrong.
+std::string validate(const CoreOptions& options);
+
+}  // namespace cairn::raft

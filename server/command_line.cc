@@ -1,0 +1,219 @@
+#include "server/command_line.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+#include "server/printable.h"
+#include "server/settings_file.h"
+
+#ifndef CAIRN_VERSION
+#error "CAIRN_VERSION, the version as a string, comes from the build"
+#endif
+
+namespace cairn::server {
+namespace {
+
+// CLI11 reads the flags and writes the help; the environment and the settings file are read here.
+// Its own order is flag, file, environment, and its file parser cuts quoted strings at a "#",
+// takes 5 for "5" and skips what it doesn't understand.
+class Flags {
+ public:
+    Flags() : app_("Cairn: named values, replicated by Raft.", "cairn") {
+        app_.set_version_flag("--version", "cairn " CAIRN_VERSION, "Print the version and exit");
+        app_.set_help_flag("--help,-h", "Print this help and exit");
+        app_.footer("`cairn serve --help` lists what a node can be told.");
+        app_.require_subcommand(0, 1);
+        serve_ = app_.add_subcommand("serve", "Run a node");
+        serve_->footer(
+            "Each flag has the environment variable named beside it, and a key in the settings\n"
+            "file: its name without the dashes, as in  id = 1  or  data-dir = \"/var/lib/cairn\".\n"
+            "A flag beats the environment, which beats the file.");
+        app_.get_formatter()->column_width(34);
+        serve_->get_formatter()->column_width(34);
+        add("config", "FILE", "", "A TOML file with settings", false);
+        for (const Setting& setting : serve_settings()) {
+            add(setting.name, setting.value_name, setting.default_text, setting.help,
+                setting.kind == SettingKind::choice);
+        }
+    }
+
+    // What is left to do afterwards: nothing when there is a result.
+    std::optional<CommandLineResult> parse(const std::vector<std::string>& arguments) {
+        try {
+            app_.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+        } catch (const CLI::CallForHelp&) {
+            return CommandLineResult{.out = app_.help()};
+        } catch (const CLI::CallForVersion& version) {
+            return CommandLineResult{.out = std::string(version.what()) + "\n"};
+        } catch (const CLI::ExtrasError&) {
+            return CommandLineResult{.exit_status = 2,
+                                     .err = "cairn: unexpected " +
+                                            in_quotes(app_.remaining(true).front()) +
+                                            ", see cairn serve --help\n"};
+        } catch (const CLI::ParseError& error) {
+            return CommandLineResult{.exit_status = 2,
+                                     .err = "cairn: " + printable(error.what()) + "\n"};
+        }
+        if (!serve_->parsed()) {
+            return CommandLineResult{.exit_status = 2, .err = app_.help()};
+        }
+        return std::nullopt;
+    }
+
+    // What was given for the flag, in order; empty when it was not.
+    std::vector<std::string> given(std::string_view name) const {
+        return options_.find(name)->second->results();
+    }
+
+ private:
+    void add(std::string_view name, std::string_view value_name, std::string_view default_text,
+             std::string_view help, bool choice) {
+        const std::string flag = "--" + std::string(name);
+        const std::string default_note =
+            default_text.empty() ? "" : ", default " + std::string(default_text);
+        // Const, or CLI11 takes it for the variable to write to.
+        const std::string text =
+            std::string(help) + "\n[" + environment_name(name) + default_note + "]";
+        CLI::Option* option =
+            choice ? serve_->add_flag(flag, text) : serve_->add_option(flag, text);
+        if (!choice) {
+            option->type_name(std::string(value_name));
+            // One value per flag: not also the words that follow it, nor the inside of [::1].
+            option->allow_extra_args(false);
+        }
+        // All that was given is kept; make_options() refuses a second value where there is one.
+        option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+        options_.emplace(name, option);
+    }
+
+    CLI::App app_;
+    CLI::App* serve_ = nullptr;
+    std::map<std::string, const CLI::Option*, std::less<>> options_;
+};
+
+FileSetting::Kind file_kind(SettingKind kind) {
+    switch (kind) {
+        case SettingKind::number:
+            return FileSetting::Kind::integer;
+        case SettingKind::choice:
+            return FileSetting::Kind::boolean;
+        case SettingKind::list:
+            return FileSetting::Kind::array;
+        case SettingKind::text:
+            break;
+    }
+    return FileSetting::Kind::string;
+}
+
+std::string_view kind_name(FileSetting::Kind kind) {
+    switch (kind) {
+        case FileSetting::Kind::integer:
+            return "an integer";
+        case FileSetting::Kind::boolean:
+            return "true or false";
+        case FileSetting::Kind::array:
+            return "an array of strings";
+        case FileSetting::Kind::string:
+            break;
+    }
+    return "a string";
+}
+
+// Reads the file into `given`. Answers what is wrong, or nothing.
+std::string read_file_settings(const std::string& path, GivenSettings& given) {
+    const std::string file = "settings file " + in_quotes(path, 1000);
+    const ParseResult<std::string> content = read_settings_file(path);
+    if (!content) {
+        return file + ": " + content.error().text;
+    }
+    ParseResult<std::vector<FileSetting>> settings = parse_settings(*content);
+    if (!settings) {
+        return file + ": " + settings.error().text;
+    }
+    for (FileSetting& read : *settings) {
+        const std::string place = file + ": line " + std::to_string(read.line);
+        const auto setting = std::ranges::find(serve_settings(), read.name, &Setting::name);
+        if (setting == serve_settings().end()) {
+            return place + ": there is no setting " + in_quotes(read.name);
+        }
+        // A list of one may be written as a string.
+        const FileSetting::Kind wanted = file_kind(setting->kind);
+        const bool list_of_one =
+            setting->kind == SettingKind::list && read.kind == FileSetting::Kind::string;
+        if (read.kind != wanted && !list_of_one) {
+            return place + ": " + read.name + " is " + std::string(kind_name(wanted)) + ", not " +
+                   std::string(kind_name(read.kind));
+        }
+        given[read.name] = {std::move(read.texts), place + ": " + read.name};
+    }
+    return {};
+}
+
+std::optional<std::string> non_empty(const EnvironmentLookup& environment,
+                                     std::string_view setting) {
+    std::optional<std::string> value = environment(environment_name(setting));
+    return value && !value->empty() ? std::move(value) : std::nullopt;
+}
+
+// Collects what is given for each setting, each from the place that is heard.
+std::string collect(const Flags& flags, const EnvironmentLookup& environment,
+                    GivenSettings& given) {
+    std::vector<std::string> config = flags.given("config");
+    if (config.size() > 1) {
+        return "--config: given more than once";
+    }
+    if (config.empty()) {
+        if (std::optional<std::string> value = non_empty(environment, "config")) {
+            config.push_back(*std::move(value));
+        }
+    }
+    if (!config.empty()) {
+        if (std::string wrong = read_file_settings(config.front(), given); !wrong.empty()) {
+            return wrong;
+        }
+    }
+    for (const Setting& setting : serve_settings()) {
+        const std::string name(setting.name);
+        if (std::vector<std::string> texts = flags.given(name); !texts.empty()) {
+            given[name] = {std::move(texts), "--" + name};
+        } else if (std::optional<std::string> text = non_empty(environment, name)) {
+            given[name] = {{*std::move(text)}, environment_name(name)};
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+CommandLineResult parse_command_line(const std::vector<std::string>& arguments,
+                                     const EnvironmentLookup& environment, unsigned cores) {
+    Flags flags;
+    if (std::optional<CommandLineResult> done = flags.parse(arguments)) {
+        return *std::move(done);
+    }
+    const auto refuse = [](const std::string& reason) {
+        return CommandLineResult{.exit_status = 2, .err = "cairn: " + reason + "\n"};
+    };
+    GivenSettings given;
+    if (const std::string wrong = collect(flags, environment, given); !wrong.empty()) {
+        return refuse(wrong);
+    }
+    ParseResult<ServeOptions> options = make_options(given, cores);
+    if (!options) {
+        return refuse(options.error().text);
+    }
+    return {.action = CommandLineResult::Action::serve, .options = *std::move(options)};
+}
+
+std::optional<std::string> process_environment(const std::string& name) {
+    const char* value = std::getenv(name.c_str());
+    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+}  // namespace cairn::server

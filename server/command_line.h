@@ -1,0 +1,39 @@
+// From the command line, the environment and the settings file to options, or to a message and an
+// exit status.
+//
+// For main, before anything else starts. Nothing is printed, and nothing but the settings file is
+// touched: main prints `out` and `err` and, for Action::exit, ends with exit_status. A flag beats
+// its environment variable, which beats the settings file; lists are replaced, not joined. Empty
+// environment variables count as not set. What is wrong is one line in `err` and exit status 2.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/options.h"
+
+namespace cairn::server {
+
+struct CommandLineResult {
+    enum class Action { serve, exit };
+
+    Action action = Action::exit;
+    int exit_status = 0;
+    std::string out;       // for stdout, complete with newline
+    std::string err;       // for stderr, complete with newline
+    ServeOptions options;  // for Action::serve
+};
+
+// The value of an environment variable, or nothing.
+using EnvironmentLookup = std::function<std::optional<std::string>(const std::string& name)>;
+
+// `arguments` without the program's name; `cores` decides the default of gateway-threads.
+CommandLineResult parse_command_line(const std::vector<std::string>& arguments,
+                                     const EnvironmentLookup& environment, unsigned cores);
+
+// The process's own environment.
+std::optional<std::string> process_environment(const std::string& name);
+
+}  // namespace cairn::server

@@ -1,0 +1,74 @@
+// What all connections of one gateway share, and what the gateway can do to each of them.
+//
+// Owned by the gateway thread. A connection is kept alive by its own coroutines; the set only knows
+// it, from construction to destruction. The state is kept alive by the connections too, so that a
+// coroutine that is destroyed late (with its io_context) still finds it; `hub` is then gone.
+// Deadlines are data: the gateway sweeps them, a connection has no timer of its own.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "server/backend.h"
+#include "server/coroutine.h"
+#include "server/gateway_options.h"
+#include "server/stream_hub.h"
+
+namespace cairn::server {
+
+using TimePoint = std::chrono::steady_clock::time_point;
+
+class Connection;
+
+struct GatewayState {
+    GatewayState(const Executor& gateway_executor, Backend& gateway_backend,
+                 const GatewayOptions& gateway_options)
+        : executor(gateway_executor),
+          backend(gateway_backend),
+          options(gateway_options),
+          hub(std::in_place, gateway_backend, gateway_options.streams) {}
+
+    bool is_draining() const { return draining || backend.view().draining.load(); }
+
+    Executor executor;
+    Backend& backend;  // not to be used once hub is gone
+    const GatewayOptions options;
+    std::optional<StreamHub> hub;          // none: the gateway has ended
+    std::vector<Connection*> connections;  // in no order
+    TimePoint now =
+        std::chrono::steady_clock::now();  // of the last sweep: exact enough for deadlines
+    std::size_t buffered_bytes = 0;        // of requests that are not yet complete, and large ones
+    bool draining = false;
+    std::function<void()> on_empty;  // called when the last connection has gone
+};
+
+class Connection {
+ public:
+    explicit Connection(std::shared_ptr<GatewayState> gateway);
+    virtual ~Connection();
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    // Ends it now, whatever it is doing.
+    virtual void close() = 0;
+    // Lets it finish what it is doing, then ends it.
+    virtual void drain() = 0;
+
+    TimePoint deadline() const { return deadline_; }
+
+ protected:
+    void set_deadline(std::chrono::milliseconds from_now) { deadline_ = gateway_->now + from_now; }
+    void clear_deadline() { deadline_ = TimePoint::max(); }
+
+    std::shared_ptr<GatewayState> gateway_;
+
+ private:
+    std::size_t place_;  // in gateway_->connections
+    TimePoint deadline_ = TimePoint::max();
+};
+
+}  // namespace cairn::server

@@ -1,0 +1,94 @@
+// One request on its way from bytes to the node and back: what was decided about it, and what is
+// needed to make its answer.
+//
+// Owned by one session on its gateway thread and reused from request to request, so that a steady
+// state allocates next to nothing. An Exchange outlives its request's views: it keeps copies.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fsm/history.h"
+#include "server/backend.h"
+#include "server/http_types.h"
+#include "server/parameters.h"
+#include "server/precondition.h"
+#include "server/problem.h"
+#include "server/value_body.h"
+
+namespace cairn::server {
+
+struct ApiOptions {
+    std::size_t max_value_bytes = std::size_t{1} << 20;
+    int default_timeout_ms = 5000;
+    // Host names by which this node may be called, beside localhost and IP addresses.
+    std::vector<std::string> allowed_hosts;
+    // Origins of pages that may write and open streams, beside the node's own.
+    std::vector<std::string> allowed_origins;
+};
+
+enum class Decision : std::uint8_t {
+    respond,  // exchange.response is the answer
+    operate,  // submit the operation, then render()
+    stream,   // exchange.stream says what to open
+};
+
+struct StreamRequest {
+    enum class Kind : std::uint8_t { watch, events };
+    Kind kind = Kind::watch;
+    std::string name;
+    bool prefix = false;
+    std::optional<fsm::Cursor> cursor;  // resume after this place; none: from now
+};
+
+struct Exchange {
+    // How the result of an operation becomes a response.
+    enum class Answer : std::uint8_t {
+        none,
+        value,  // GET of a value, as JSON or as its bytes
+        list,
+        written,   // PUT
+        deleted,   // DELETE
+        protobuf,  // POST
+        cluster,
+        readiness,
+    };
+
+    HttpResponse response;
+    StreamRequest stream;
+
+    Answer answer = Answer::none;
+    std::string name;
+    bool is_write = false;        // problems then say what became of it
+    bool is_read = false;         // the answer says with which consistency
+    bool is_raw = false;          // the body is the value's bytes
+    bool is_binary = false;       // POST in binary protobuf
+    bool is_conditional = false;  // If-Match was there: "not set" is 412
+    IfMatch if_match;             // GET
+    IfNoneMatch if_none_match;    // GET
+    Parameters parameters;
+    PutBody put_body;  // its memory is reused
+
+    void reset();
+};
+
+// Makes exchange.response a problem and returns Decision::respond. A problem of a write that says
+// nothing about its outcome says not_applied.
+Decision respond_problem(Exchange& exchange, Code code, std::string_view detail,
+                         ProblemExtras extras = {});
+
+inline Decision respond_invalid(Exchange& exchange, std::string_view detail) {
+    return respond_problem(exchange, Code::invalid, detail);
+}
+
+Decision respond_too_large(Exchange& exchange, std::size_t max_value_bytes);
+
+// Readies `operation` for a new question, keeping its memory, with the deadline the request asked
+// for and its name.
+void begin_operation(const Exchange& exchange, const ApiOptions& options, Operation::Kind kind,
+                     Operation& operation);
+
+}  // namespace cairn::server

@@ -1,0 +1,44 @@
+// What a gateway can be told. Plain values; the defaults are meant for production.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "server/exchange.h"
+#include "server/request_gate.h"
+#include "server/subscription.h"
+
+namespace cairn::server {
+
+struct GatewayOptions {
+    // Where to listen; a gateway that doesn't lives on the sockets it is given (Gateway::adopt).
+    bool listen = true;
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 0;  // 0: any free one
+
+    ApiOptions api;
+    GateLimits gate;
+    StreamLimits streams;
+
+    std::size_t connections_max = 10'000;  // more are closed at once
+    // Of all connections together: requests beyond a connection's ordinary buffer. A request that
+    // would exceed it is answered 503.
+    std::size_t buffered_bytes_max = std::size_t{256} << 20;
+
+    int head_timeout_ms = 10'000;  // from its first byte to the end of a request's head
+    int idle_timeout_ms = 75'000;  // between requests
+    // A body or an answer may take so long, and longer as far as it keeps up this rate.
+    int body_timeout_ms = 10'000;
+    int write_timeout_ms = 20'000;
+    std::size_t bytes_per_second_min = 16 * 1024;
+    int linger_timeout_ms = 2'000;           // for a client to take the last answer
+    int websocket_idle_timeout_ms = 60'000;  // pinged after half of it
+    int websocket_close_timeout_ms = 10'000;
+    std::size_t websocket_message_bytes_max = 64 * 1024;  // from a client
+
+    int drain_timeout_ms = 5'000;
+    int sweep_interval_ms = 250;  // how exact the timeouts are
+};
+
+}  // namespace cairn::server

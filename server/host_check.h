@@ -1,0 +1,27 @@
+// Whether a request was meant for this node: the Host allow-list against DNS rebinding, and the
+// Origin check against pages of other sites (they can send "simple" requests and open WebSockets
+// without asking).
+//
+// Pure functions, owned by no thread. An IP address as Host is always let through: rebinding needs
+// a name that the attacker can point elsewhere. This is no authentication: programs that aren't
+// browsers write what they like.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/http_types.h"
+
+namespace cairn::server {
+
+// `host` is a Host header that the gate let through: name or address, with or without a port. Names
+// are compared without it, and without regard to case or one trailing dot. "localhost" is always
+// allowed.
+bool host_allowed(std::string_view host, const std::vector<std::string>& allowed_names);
+
+// Without Origin (not a browser), with the request's own Host as the origin's host and port, or with
+// one of `allowed_origins`, as browsers write them ("https://app.example.com").
+bool origin_allowed(const HttpRequest& request, const std::vector<std::string>& allowed_origins);
+
+}  // namespace cairn::server

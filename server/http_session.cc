@@ -1,0 +1,445 @@
+#include "server/http_session.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/write.hpp>
+
+#include "server/router.h"
+#include "server/websocket_session.h"
+
+namespace cairn::server {
+namespace {
+
+using boost::system::error_code;
+
+constexpr std::size_t input_bytes_first = 8 * 1024;
+// What a connection may keep for itself between requests; more is given back and, while it is
+// needed, counted against all connections' common bound.
+constexpr std::size_t input_bytes_kept = 64 * 1024;
+constexpr std::size_t output_bytes_max = 256 * 1024;
+constexpr std::size_t linger_bytes_max = std::size_t{8} << 20;
+
+constexpr std::string_view continue_line = "HTTP/1.1 100 Continue\r\n\r\n";
+
+}  // namespace
+
+void HttpSession::start(std::shared_ptr<GatewayState> gateway, Socket socket) {
+    const Executor executor = gateway->executor;
+    error_code error;
+    socket.set_option(net::ip::tcp::no_delay(true), error);
+    if (!error) {
+        socket.non_blocking(true, error);
+    }
+    if (error) {
+        return;  // the peer has gone already
+    }
+    auto session = std::make_shared<HttpSession>(std::move(gateway), std::move(socket));
+    spawn(executor, run(std::move(session)), "HTTP session");
+}
+
+HttpSession::HttpSession(std::shared_ptr<GatewayState> gateway, Socket socket)
+    : Connection(std::move(gateway)),
+      socket_(std::move(socket)),
+      wake_(gateway_->executor),
+      operation_(std::make_shared<Operation>()) {}
+
+HttpSession::~HttpSession() {
+    operation_->on_done = nullptr;
+    if (subscription_ && gateway_->hub) {
+        gateway_->hub->unsubscribe(*subscription_);
+    }
+    gateway_->buffered_bytes -= charged_bytes_;
+}
+
+void HttpSession::close() {
+    closed_ = true;
+    error_code ignored;  // closed is closed
+    socket_.close(ignored);
+    wake_.notify();
+}
+
+void HttpSession::drain() {
+    if (idle_) {
+        close();
+    }
+}
+
+Task HttpSession::run(std::shared_ptr<HttpSession> self) {
+    HttpSession& session = *self;
+    while (!session.closed_) {
+        const Step step = session.advance();
+        if (step == Step::operate) {
+            session.submit();
+        }
+        // Earlier answers don't wait for this operation; if it is done already, they leave
+        // together.
+        const bool is_done = step == Step::operate && session.wake_.take();
+        if (!session.output_.empty() && !is_done) {
+            error_code error;
+            const std::size_t sent =
+                session.socket_.write_some(net::buffer(session.output_), error);
+            if (error && error != net::error::would_block) {
+                co_return;
+            }
+            if (sent < session.output_.size()) {
+                const bool all_sent = co_await send_rest(session, error ? 0 : sent);
+                if (!all_sent) {
+                    co_return;
+                }
+            }
+            session.output_.clear();
+            if (session.output_.capacity() > output_bytes_max * 2) {
+                session.output_.shrink_to_fit();
+            }
+        }
+        if (step == Step::operate) {
+            if (!is_done && !session.wake_.take()) {
+                co_await session.wake_.wait();
+            }
+            if (!session.closed_) {
+                session.answer_operation();
+            }
+        } else if (step == Step::stream) {
+            const bool upgraded = co_await become_stream(session);
+            if (upgraded) {
+                co_return;
+            }
+        } else if (step == Step::finish) {
+            co_await linger(session);
+            co_return;
+        } else if (step == Step::read && session.prepare_read()) {
+            const auto [error, bytes] =
+                co_await session.socket_.async_read_some(session.input_.prepare(), token);
+            session.idle_ = false;
+            if (error) {
+                co_return;
+            }
+            session.input_.commit(bytes);
+            session.received_bytes_ += bytes;
+        }
+    }
+}
+
+// The part of the output that the socket didn't take at once.
+net::awaitable<bool, Executor> HttpSession::send_rest(HttpSession& session, std::size_t sent) {
+    session.set_write_deadline();
+    const auto [error, bytes] =
+        co_await net::async_write(session.socket_, net::buffer(session.output_) + sent, token);
+    session.clear_deadline();
+    co_return !error;
+}
+
+// True when the connection has been handed over; otherwise the request has been answered.
+net::awaitable<bool, Executor> HttpSession::become_stream(HttpSession& session) {
+    GatewayState& gateway = *session.gateway_;
+    const NodeView& view = gateway.backend.view();
+    if (session.input_.size() > session.head_bytes_ || session.chunked_body_) {
+        // A client has to wait for our part of the handshake (RFC 6455 §4.1).
+        session.refuse(refusal_response(400, "There is something behind the request to upgrade."));
+        co_return false;
+    }
+    session.subscription_ = gateway.hub->subscribe(session.exchange_.stream);
+    if (!session.subscription_) {
+        render_failure(Failure::overloaded, view.leader.load(), session.exchange_);
+        session.respond(nullptr);
+        co_return false;
+    }
+    session.subscription_->on_ready = [&session] { session.wake_.notify(); };
+    session.set_deadline(std::chrono::milliseconds(gateway.options.head_timeout_ms));
+    while (session.subscription_->state() == Subscription::State::opening) {
+        if (!session.wake_.take()) {
+            co_await session.wake_.wait();
+        }
+        if (session.closed_) {
+            co_return true;
+        }
+    }
+    session.clear_deadline();
+    session.subscription_->on_ready = nullptr;
+    session.wake_.take();
+    if (session.subscription_->state() == Subscription::State::failed) {
+        const Failure failure = session.subscription_->failure();
+        gateway.hub->unsubscribe(*session.subscription_);
+        session.subscription_.reset();
+        render_failure(failure, view.leader.load(), session.exchange_);
+        session.respond(nullptr);
+        co_return false;
+    }
+    append_standard_headers(view, nullptr, session.exchange_);
+    WebSocketSession::start(session.gateway_, std::move(session.socket_), session.input_.view(),
+                            session.exchange_.response.headers, std::move(session.subscription_));
+    co_return true;
+}
+
+// Closing at once would reset the connection if the client is still sending, and a reset can
+// overtake the answer. So: no more from us, and what still comes is thrown away for a while.
+Task HttpSession::linger(HttpSession& session) {
+    error_code error;
+    session.socket_.shutdown(net::socket_base::shutdown_send, error);
+    session.set_deadline(std::chrono::milliseconds(session.gateway_->options.linger_timeout_ms));
+    session.input_.reserve(input_bytes_first);
+    std::size_t thrown_away = 0;
+    while (!error && thrown_away < linger_bytes_max) {
+        session.input_.consume(session.input_.size());
+        std::size_t bytes = 0;
+        std::tie(error, bytes) =
+            co_await session.socket_.async_read_some(session.input_.prepare(), token);
+        thrown_away += bytes;
+    }
+}
+
+HttpSession::Step HttpSession::advance() {
+    while (!finishing_) {
+        if (output_.size() >= output_bytes_max) {
+            return Step::write;
+        }
+        if (stage_ == Stage::head) {
+            if (!take_head()) {
+                return Step::read;
+            }
+        } else if (stage_ == Stage::body) {
+            if (!take_body()) {
+                return Step::read;
+            }
+        } else {
+            switch (decide(head_.request, gateway_->options.api, *operation_, exchange_)) {
+                case Decision::respond:
+                    respond(nullptr);
+                    break;
+                case Decision::operate:
+                    return Step::operate;
+                case Decision::stream:
+                    return Step::stream;
+            }
+        }
+    }
+    return Step::finish;
+}
+
+bool HttpSession::take_head() {
+    if (input_.empty() && gateway_->draining) {
+        finishing_ = true;
+        return true;
+    }
+    const std::string_view received = input_.view();
+    if (scanned_bytes_ == 0) {
+        // RFC 9112 §2.2: one empty line before a request is forgiven.
+        if (received == "\r") {
+            return false;
+        }
+        if (received.substr(0, 2) == "\r\n" && !std::exchange(skipped_line_, true)) {
+            input_.consume(2);
+            return true;
+        }
+    }
+    const HeadScan scan = scan_head(received, scanned_bytes_, gateway_->options.gate);
+    switch (scan.kind) {
+        case HeadScan::Kind::need_more:
+            return false;
+        case HeadScan::Kind::refused:
+            refuse(refusal_response(scan.refusal.status, scan.refusal.detail));
+            return true;
+        case HeadScan::Kind::complete:
+            accept_head(scan.head_bytes);
+            return true;
+    }
+    return false;
+}
+
+void HttpSession::accept_head(std::size_t head_bytes) {
+    const std::string_view bytes = input_.view().substr(0, head_bytes);
+    if (const auto refusal = check_head(bytes, gateway_->options.gate, head_)) {
+        refuse(refusal_response(refusal->status, refusal->detail));
+        return;
+    }
+    const std::size_t limit = body_bytes_max(gateway_->options.api);
+    if (head_.content_length.value_or(0) > limit) {
+        refuse(body_too_large_response(head_.request, gateway_->options.api));
+        return;
+    }
+    head_bytes_ = head_bytes;
+    body_bytes_ = static_cast<std::size_t>(head_.content_length.value_or(0));
+    head_is_stale_ = false;
+    stage_is_timed_ = false;
+    stage_ = Stage::body;
+    if (head_.has_body() && head_.expect_continue && input_.size() == head_bytes) {
+        output_ += continue_line;
+    }
+    if (head_.chunked) {
+        chunked_head_.assign(bytes);
+        chunked_body_ = std::make_unique<ChunkedBody>(chunked_head_, limit);
+        input_.consume(head_bytes);
+        head_bytes_ = 0;
+        head_is_stale_ = true;
+    }
+}
+
+bool HttpSession::take_body() {
+    if (chunked_body_) {
+        if (!take_chunks()) {
+            return false;
+        }
+        if (finishing_) {
+            return true;
+        }
+    } else if (input_.size() < head_bytes_ + body_bytes_) {
+        head_is_stale_ = true;
+        return false;
+    }
+    if (head_is_stale_) {
+        const std::string_view bytes =
+            chunked_body_ ? std::string_view(chunked_head_) : input_.view().substr(0, head_bytes_);
+        if (const auto refusal = check_head(bytes, gateway_->options.gate, head_)) {
+            refuse(refusal_response(refusal->status, refusal->detail));
+            return true;
+        }
+    }
+    head_.request.body = chunked_body_ ? std::string_view(chunked_body_->body())
+                                       : input_.view().substr(head_bytes_, body_bytes_);
+    stage_ = Stage::ready;
+    return true;
+}
+
+bool HttpSession::take_chunks() {
+    std::size_t used = 0;
+    const ChunkedBody::Status status = chunked_body_->put(input_.view(), used);
+    input_.consume(used);
+    switch (status) {
+        case ChunkedBody::Status::complete:
+            return true;
+        case ChunkedBody::Status::need_more:
+            return false;
+        case ChunkedBody::Status::too_large:
+            // The views of the head are stale; the answer needs the method.
+            if (!check_head(chunked_head_, gateway_->options.gate, head_)) {
+                refuse(body_too_large_response(head_.request, gateway_->options.api));
+                return true;
+            }
+            break;
+        case ChunkedBody::Status::malformed:
+            break;
+    }
+    refuse(refusal_response(400, "The body is not what Transfer-Encoding: chunked stands for."));
+    return true;
+}
+
+void HttpSession::submit() {
+    wake_.take();
+    clear_deadline();  // the operation has its own
+    operation_->on_done = [this] { wake_.notify(); };
+    gateway_->backend.submit(operation_);
+}
+
+void HttpSession::answer_operation() {
+    render(*operation_, gateway_->backend.view(), exchange_);
+    respond(operation_.get());
+}
+
+// Sends exchange_.response; `asked` is null when the node wasn't asked.
+void HttpSession::respond(const Operation* asked) {
+    append_standard_headers(gateway_->backend.view(), asked, exchange_);
+    const bool keep_alive = head_.keep_alive && !gateway_->is_draining();
+    append_response(exchange_.response, keep_alive, output_);
+    finishing_ = !keep_alive || exchange_.response.close;
+    end_request();
+}
+
+// Where the next request would begin isn't known: the last answer on this connection.
+void HttpSession::refuse(HttpResponse response) {
+    append_standard_headers(gateway_->backend.view(), response);
+    append_response(response, false, output_);
+    finishing_ = true;
+}
+
+void HttpSession::end_request() {
+    const bool was_large = head_.request.body.size() > input_bytes_kept ||
+                           exchange_.response.body.size() > output_bytes_max;
+    input_.consume(head_bytes_ + body_bytes_);
+    head_bytes_ = body_bytes_ = scanned_bytes_ = received_bytes_ = 0;
+    chunked_body_.reset();
+    stage_ = Stage::head;
+    stage_is_timed_ = false;
+    skipped_line_ = false;
+    has_answered_ = true;
+    // An idle connection keeps no values alive, and not the memory of its largest request.
+    operation_->output = {};
+    operation_->items.clear();
+    if (was_large) {
+        operation_ = std::make_shared<Operation>();
+        exchange_ = {};
+    }
+    input_.shrink(input_bytes_kept);
+    charge();
+}
+
+// Makes room for more; false when the request was refused instead.
+bool HttpSession::prepare_read() {
+    if (input_.size() == input_.capacity()) {
+        std::size_t bytes = std::max(input_bytes_first, 2 * input_.capacity());
+        if (stage_ == Stage::body && !chunked_body_) {
+            bytes = std::min(bytes, std::max(input_bytes_kept, head_bytes_ + body_bytes_));
+        }
+        input_.reserve(bytes);
+    }
+    if (!charge()) {
+        ProblemExtras extras;
+        extras.retry_after_s = 1;
+        HttpResponse response = problem(
+            Code::overloaded, "This node holds as many unfinished requests as it can.", extras);
+        response.close = true;
+        refuse(std::move(response));
+        return false;
+    }
+    idle_ = stage_ == Stage::head && input_.empty();
+    set_read_deadline();
+    return true;
+}
+
+// Accounts for this connection's memory; false when all connections together need too much.
+bool HttpSession::charge() {
+    std::size_t needed = input_.capacity();
+    if (chunked_body_) {
+        needed += chunked_body_->body().size();
+    }
+    needed -= std::min(needed, input_bytes_kept);
+    const std::size_t others = gateway_->buffered_bytes - charged_bytes_;
+    const bool grows = needed > charged_bytes_;
+    gateway_->buffered_bytes = others + needed;
+    charged_bytes_ = needed;
+    return !grows || gateway_->buffered_bytes <= gateway_->options.buffered_bytes_max;
+}
+
+std::chrono::milliseconds HttpSession::time_for(std::size_t bytes) const {
+    return std::chrono::milliseconds(1000 * bytes / gateway_->options.bytes_per_second_min);
+}
+
+void HttpSession::set_read_deadline() {
+    const GatewayOptions& options = gateway_->options;
+    if (idle_) {
+        const int timeout_ms = has_answered_ ? options.idle_timeout_ms : options.head_timeout_ms;
+        set_deadline(std::chrono::milliseconds(timeout_ms));
+        return;
+    }
+    if (!std::exchange(stage_is_timed_, true)) {
+        stage_began_ = gateway_->now;
+        received_bytes_ = 0;
+    }
+    const auto spent =
+        std::chrono::duration_cast<std::chrono::milliseconds>(gateway_->now - stage_began_);
+    if (stage_ == Stage::head) {
+        set_deadline(std::chrono::milliseconds(options.head_timeout_ms) - spent);
+    } else {
+        set_deadline(std::chrono::milliseconds(options.body_timeout_ms) +
+                     time_for(received_bytes_) - spent);
+    }
+}
+
+void HttpSession::set_write_deadline() {
+    set_deadline(std::chrono::milliseconds(gateway_->options.write_timeout_ms) +
+                 time_for(output_.size()));
+}
+
+}  // namespace cairn::server

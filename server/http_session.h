@@ -1,0 +1,103 @@
+// One HTTP/1.1 connection: receives requests, has them decided, asks the node, sends the answers.
+//
+// Owned by its own coroutine on the gateway thread. Requests are answered one after the other, in
+// order; answers to pipelined requests leave together. advance() holds the logic and never
+// suspends; run() only receives, sends and waits. A request reaches the router only if the gate
+// accepted its head and its body is complete and within bounds. Whatever makes the end of a request
+// doubtful is answered and ends the connection, and the client gets the time to read that answer.
+// The session has no timer; its deadline is swept by the gateway. It knows no route and no value.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "server/chunked_body.h"
+#include "server/connection.h"
+#include "server/exchange.h"
+#include "server/input_buffer.h"
+#include "server/request_gate.h"
+
+namespace cairn::server {
+
+class HttpSession : public Connection {
+ public:
+    static void start(std::shared_ptr<GatewayState> gateway, Socket socket);
+
+    HttpSession(std::shared_ptr<GatewayState> gateway, Socket socket);
+    ~HttpSession() override;
+
+    void close() override;
+    void drain() override;
+
+ private:
+    enum class Stage : std::uint8_t {
+        head,   // of the next request
+        body,   // the head is accepted
+        ready,  // the request is complete
+    };
+    enum class Step : std::uint8_t {
+        read,     // more of the request
+        write,    // enough answers are waiting
+        operate,  // ask the node
+        stream,   // become a stream
+        finish,   // send what is waiting, then end the connection
+    };
+
+    static Task run(std::shared_ptr<HttpSession> self);
+    static net::awaitable<bool, Executor> send_rest(HttpSession& session, std::size_t sent);
+    static net::awaitable<bool, Executor> become_stream(HttpSession& session);
+    static Task linger(HttpSession& session);
+
+    // Goes as far as it can with what has been received. These say whether there is more to do
+    // without receiving more.
+    Step advance();
+    bool take_head();
+    bool take_body();
+    bool take_chunks();
+    void accept_head(std::size_t head_bytes);
+
+    void submit();
+    void answer_operation();
+    void refuse(HttpResponse response);
+    void respond(const Operation* asked);
+    void end_request();
+
+    bool prepare_read();
+    bool charge();
+    void set_read_deadline();
+    void set_write_deadline();
+    std::chrono::milliseconds time_for(std::size_t bytes) const;
+
+    Socket socket_;
+    Event wake_;  // the operation is done, or the stream's opening
+    bool closed_ = false;
+    bool idle_ = false;  // waiting for the first byte of a request
+    bool has_answered_ = false;
+    bool finishing_ = false;  // no request is taken any more
+
+    InputBuffer input_;
+    std::string output_;
+    std::size_t charged_bytes_ = 0;  // of gateway_->buffered_bytes
+
+    Stage stage_ = Stage::head;
+    std::size_t scanned_bytes_ = 0;
+    bool skipped_line_ = false;
+    RequestHead head_;
+    std::size_t head_bytes_ = 0;
+    std::size_t body_bytes_ = 0;      // with Content-Length
+    std::size_t received_bytes_ = 0;  // of the body, while it is waited for
+    TimePoint stage_began_{};
+    bool stage_is_timed_ = false;
+    bool head_is_stale_ = false;  // the buffer has moved since the head was parsed
+    std::string chunked_head_;    // keeps the head while chunks pass through the buffer
+    std::unique_ptr<ChunkedBody> chunked_body_;
+
+    Exchange exchange_;
+    std::shared_ptr<Operation> operation_;
+    std::shared_ptr<Subscription> subscription_;  // while it is being opened
+};
+
+}  // namespace cairn::server

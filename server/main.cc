@@ -1,0 +1,25 @@
+// The program: reads the command line and does what it says.
+
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "server/app.h"
+#include "server/command_line.h"
+
+int main(int argc, char** argv) {
+    using cairn::server::CommandLineResult;
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    const CommandLineResult result = cairn::server::parse_command_line(
+        arguments, cairn::server::process_environment, std::thread::hardware_concurrency());
+    std::fputs(result.out.c_str(), stdout);
+    std::fputs(result.err.c_str(), stderr);
+    if (result.action == CommandLineResult::Action::exit) {
+        return result.exit_status;
+    }
+    // A client that closes its socket is an error code of the write, not the end of the process.
+    std::signal(SIGPIPE, SIG_IGN);
+    return cairn::server::serve(result.options);
+}

@@ -1,0 +1,115 @@
+#include "server/raft_thread.h"
+
+#include <chrono>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+namespace cairn::server {
+
+// The transport needs a receiver before the replica, which needs the transport, exists.
+class RaftThread::Relay final : public raft::TransportReceiver {
+ public:
+    Replica* replica = nullptr;
+
+    void on_message(raft::Message message) override { replica->on_message(std::move(message)); }
+    void on_application(raft::NodeId from, std::string_view bytes) override {
+        replica->on_application(from, bytes);
+    }
+    void on_peer_connected(raft::NodeId peer) override { replica->on_peer_connected(peer); }
+    void on_peer_disconnected(raft::NodeId peer) override { replica->on_peer_disconnected(peer); }
+    void on_delivered() override { replica->on_delivered(); }
+};
+
+RaftThread::RaftThread(const RaftThreadOptions& options, std::unique_ptr<raft::Wal> wal,
+                       raft::WalGroupState recovered, NodeView& view)
+    : options_(options), relay_(std::make_unique<Relay>()) {
+    transport_ = std::make_unique<raft::TcpTransport>(context_, options_.transport, *relay_);
+    disk_ = std::make_unique<raft::DiskThread>(
+        std::move(wal), [this](const std::vector<raft::Persisted>& persisted) {
+            boost::asio::post(context_, [this, sequence = persisted.back().sequence] {
+                replica_->on_persisted(sequence);
+            });
+        });
+    replica_ = std::make_unique<Replica>(
+        raft::Core(options_.core, options_.configuration, recovered.hard_state,
+                   std::move(recovered.entries)),
+        *disk_, *transport_, options_.replica, view, system_clock(), [this] { request_turn(); });
+    relay_->replica = replica_.get();
+}
+
+RaftThread::~RaftThread() {
+    stop();
+    disk_->stop();
+}
+
+std::string RaftThread::start() {
+    std::string error = transport_->start();
+    if (error.empty()) {
+        schedule_tick();
+        request_turn();
+    }
+    return error;
+}
+
+void RaftThread::request_turn() {
+    if (turn_requested_ || stopped_) {
+        return;
+    }
+    turn_requested_ = true;
+    boost::asio::post(context_, [this] {
+        turn_requested_ = false;
+        if (!stopped_) {
+            replica_->turn();
+        }
+    });
+}
+
+void RaftThread::schedule_tick() {
+    // From the last deadline, not from now: ticks keep their rate when a turn takes long. After a
+    // pause (the process was stopped) the missed ones are skipped.
+    const auto interval = std::chrono::milliseconds(options_.tick_ms);
+    const auto now = std::chrono::steady_clock::now();
+    auto next = tick_timer_.expiry() + interval;
+    if (next < now) {
+        next = now + interval;
+    }
+    tick_timer_.expires_at(next);
+    tick_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (error || stopped_) {
+            return;
+        }
+        replica_->tick();
+        check_hand_over();
+        schedule_tick();
+    });
+}
+
+void RaftThread::hand_over(std::function<void()> done) {
+    handed_over_ = std::move(done);
+    hand_over_ticks_ = 0;
+    replica_->hand_over_leadership();
+    check_hand_over();
+}
+
+void RaftThread::check_hand_over() {
+    if (!handed_over_) {
+        return;
+    }
+    const bool settled = !replica_->leads() || !replica_->node().core().is_transferring();
+    if (settled || ++hand_over_ticks_ > options_.core.election_timeout_ticks) {
+        std::exchange(handed_over_, nullptr)();
+    }
+}
+
+void RaftThread::stop() {
+    if (stopped_) {
+        return;
+    }
+    replica_->stop();
+    stopped_ = true;
+    tick_timer_.cancel();
+    transport_->stop();
+}
+
+}  // namespace cairn::server

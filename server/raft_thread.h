@@ -1,0 +1,71 @@
+// The node's heart with its surroundings: the raft thread's io_context, the replica, the peers'
+// sockets, the disk thread, the tick.
+//
+// Constructed and run by one thread, the raft thread; everything in here belongs to it. It carries
+// out turns: however many things ask for one, one posted handler does it. What decides is in
+// Replica; here is only awaiting.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "raft/disk_thread.h"
+#include "raft/tcp_transport.h"
+#include "server/backend.h"
+#include "server/replica.h"
+
+namespace cairn::server {
+
+struct RaftThreadOptions {
+    raft::CoreOptions core;
+    raft::Configuration configuration;
+    raft::TcpTransportOptions transport;
+    ReplicaOptions replica;
+    int tick_ms = 10;
+};
+
+class RaftThread {
+ public:
+    RaftThread(const RaftThreadOptions& options, std::unique_ptr<raft::Wal> wal,
+               raft::WalGroupState recovered, NodeView& view);
+    ~RaftThread();
+    RaftThread(const RaftThread&) = delete;
+    RaftThread& operator=(const RaftThread&) = delete;
+
+    // Begins to listen to peers and to tick. An empty string, or why it can't.
+    std::string start();
+    // Hands over leadership if it leads; `done` is called when that is settled or given up.
+    void hand_over(std::function<void()> done);
+    // Answers all that waits, closes the peers' sockets and ends the tick.
+    void stop();
+
+    boost::asio::io_context& context() { return context_; }
+    Replica& replica() { return *replica_; }
+
+ private:
+    class Relay;
+
+    void request_turn();
+    void schedule_tick();
+    void check_hand_over();
+
+    RaftThreadOptions options_;
+    boost::asio::io_context context_{1};
+    boost::asio::steady_timer tick_timer_{context_};
+    std::unique_ptr<Relay> relay_;
+    std::unique_ptr<raft::TcpTransport> transport_;
+    std::unique_ptr<raft::DiskThread> disk_;
+    std::unique_ptr<Replica> replica_;
+    bool turn_requested_ = false;
+    bool stopped_ = false;
+    std::function<void()> handed_over_;
+    int hand_over_ticks_ = 0;
+};
+
+}  // namespace cairn::server

@@ -1,0 +1,418 @@
+#include "server/replica.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <spdlog/spdlog.h>
+
+#include "fsm/command.h"
+
+namespace cairn::server {
+
+namespace {
+
+constexpr std::int64_t ns_per_ms = 1'000'000;
+constexpr std::int64_t sweep_interval_ns = 20 * ns_per_ms;
+// Streams hear how far the history has gone at least this often, also when nothing happens.
+constexpr std::int64_t quiet_publish_interval_ns = 1000 * ns_per_ms;
+// The time of day that people see may differ this much from the wall clock before it is corrected.
+constexpr std::int64_t utc_tolerance_ns = 500 * ns_per_ms;
+// A clock command that got lost with its leader is proposed again after this.
+constexpr std::int64_t clock_retry_ns = 1000 * ns_per_ms;
+
+std::string_view name_of(raft::RoleName role) {
+    switch (role) {
+        case raft::RoleName::follower:
+            return "follower";
+        case raft::RoleName::pre_candidate:
+            return "pre_candidate";
+        case raft::RoleName::candidate:
+            return "candidate";
+        case raft::RoleName::leader:
+            break;
+    }
+    return "leader";
+}
+
+}  // namespace
+
+Replica::Replica(raft::Core core, raft::Storage& storage, raft::Transport& transport,
+                 const ReplicaOptions& options, NodeView& view, Clock& clock,
+                 std::function<void()> request_turn)
+    : transport_(transport),
+      options_(options),
+      view_(view),
+      clock_(clock),
+      request_turn_(std::move(request_turn)),
+      history_(options.history),
+      node_(std::move(core), storage, transport, *this, clock.steady_ns()),
+      writes_(node_, transport, options.writes, options.random_seed >> 2U),
+      reads_(node_, options.reads),
+      steady_ns_(clock.steady_ns()),
+      leaderless_since_ns_(steady_ns_) {
+    view_.node = node_.core().id();
+}
+
+void Replica::submit(std::shared_ptr<Operation> operation, Port& port) {
+    if (stopped_) {
+        operation->failure = Failure::draining;
+        port.finished(std::move(operation));
+        request_turn_();
+        return;
+    }
+    if (operation->kind == Operation::Kind::write) {
+        writes_.submit(std::move(operation), port, steady_ns_);
+    } else {
+        Read read;
+        read.deadline_ns = steady_ns_ + operation->timeout_ms * ns_per_ms;
+        read.needed_index = operation->min_index;
+        read.linearizable = operation->consistency != Consistency::local;
+        read.port = &port;
+        read.operation = std::move(operation);
+        if (!reads_.submit(read)) {
+            fail_read(read, Failure::overloaded);
+        }
+    }
+    request_turn_();
+}
+
+void Replica::open_stream(std::shared_ptr<StreamOpen> open, Port& port) {
+    constexpr std::int64_t open_timeout_ns = 5000 * ns_per_ms;
+    Read read;
+    read.deadline_ns = steady_ns_ + open_timeout_ns;
+    // A stream that resumes says itself from where; one that begins must not begin in the past.
+    read.linearizable = !open->after_index.has_value();
+    read.port = &port;
+    read.open = std::move(open);
+    if (stopped_) {
+        fail_read(read, Failure::draining);
+    } else if (!reads_.submit(read)) {
+        fail_read(read, Failure::overloaded);
+    }
+    request_turn_();
+}
+
+void Replica::add_listener(Port& port) {
+    if (std::find(listeners_.begin(), listeners_.end(), &port) == listeners_.end()) {
+        listeners_.push_back(&port);
+    }
+}
+
+void Replica::add_port(Port& port) { ports_.push_back(&port); }
+
+void Replica::turn() {
+    steady_ns_ = clock_.steady_ns();
+    maybe_propose_clock();
+    writes_.start_turn(steady_ns_);
+    reads_.start_turn();
+    const bool more = node_.process();
+    publish_events();
+    serve_reads();
+    if (steady_ns_ - last_sweep_ns_ >= sweep_interval_ns) {
+        last_sweep_ns_ = steady_ns_;
+        sweep();
+    }
+    view_.leader.store(node_.core().leader_id(), std::memory_order_relaxed);
+    view_.applied_index.store(state_machine_.applied_index(), std::memory_order_relaxed);
+    transport_.flush();
+    for (Port* port : ports_) {
+        port->flush();
+    }
+    if (more) {
+        request_turn_();
+    }
+}
+
+void Replica::tick() {
+    steady_ns_ = clock_.steady_ns();
+    node_.on_tick(steady_ns_);
+    request_turn_();
+}
+
+void Replica::on_persisted(raft::Sequence sequence) {
+    node_.on_persisted(sequence);
+    request_turn_();
+}
+
+// A leader moves log time on when a deadline has come and nobody writes, and says what time of day
+// it is when that changed.
+void Replica::maybe_propose_clock() {
+    const raft::Core& core = node_.core();
+    if (!core.leads_with_commit() || core.is_transferring()) {
+        return;
+    }
+    const std::int64_t now_ns = node_.log_time_ns(steady_ns_);
+    if (clock_pending_ && now_ns - clock_proposed_ns_ < clock_retry_ns) {
+        return;
+    }
+    const std::int64_t offset_ns = clock_.utc_ns() - now_ns;
+    const bool offset_changed =
+        std::llabs(offset_ns - state_machine_.utc_offset_ns()) > utc_tolerance_ns;
+    const std::int64_t deadline_ns = state_machine_.next_deadline_ns();
+    const bool deadline_passed = deadline_ns != 0 && deadline_ns <= now_ns;
+    if (!offset_changed && !deadline_passed) {
+        return;
+    }
+    clock_command_.clear();
+    fsm::encode_clock(offset_changed ? std::optional(offset_ns) : std::nullopt, clock_command_);
+    writes_.submit_internal(clock_command_);
+    clock_pending_ = true;
+    clock_proposed_ns_ = now_ns;
+}
+
+void Replica::on_committed(const raft::Entry& entry) {
+    const bool command = entry.kind == raft::EntryKind::command;
+    const fsm::Output output =
+        state_machine_.apply(entry.index, entry.stamp_ns,
+                             command ? entry.payload.view() : std::string_view(), events_);
+    if (command && output.kind == fsm::Output::Kind::none) {
+        clock_pending_ = false;
+    }
+    writes_.on_committed(entry, output);
+}
+
+void Replica::on_read(const raft::ReadState& read) {
+    reads_.on_read(read);
+    if (!read.ok) {
+        request_turn_();  // what failed is asked again
+    }
+}
+
+void Replica::on_leadership_changed() {
+    const raft::Core& core = node_.core();
+    spdlog::info("{} in term {}, leader {}", name_of(core.role()), core.term(),
+                 core.leader_id() == 0 ? std::string("unknown")
+                                       : std::to_string(core.leader_id()));
+    clock_pending_ = false;
+    leaderless_since_ns_ = core.leader_id() == 0 ? steady_ns_ : 0;
+    request_turn_();
+}
+
+std::int64_t Replica::leaderless_ns() const {
+    return leaderless_since_ns_ == 0 ? 0 : steady_ns_ - leaderless_since_ns_;
+}
+
+// The exact time matters here: the log time that a message tells counts from its arrival.
+void Replica::on_message(raft::Message message) {
+    steady_ns_ = clock_.steady_ns();
+    node_.on_message(std::move(message), steady_ns_);
+}
+
+void Replica::on_application(raft::NodeId from, std::string_view bytes) {
+    if (!note_.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+        spdlog::warn("node {} sent a note that can't be read ({} bytes)", from, bytes.size());
+        return;
+    }
+    if (note_.has_forward_request()) {
+        writes_.on_forward_request(from, *note_.mutable_forward_request(), steady_ns_);
+    } else if (note_.has_forward_reply()) {
+        writes_.on_forward_reply(from, *note_.mutable_forward_reply(), steady_ns_);
+    }
+}
+
+void Replica::on_peer_connected(raft::NodeId peer) {
+    node_.on_peer_connected(peer);
+    request_turn_();
+}
+
+void Replica::on_peer_disconnected(raft::NodeId peer) {
+    node_.on_peer_disconnected(peer);
+    writes_.on_peer_disconnected(peer);
+    request_turn_();
+}
+
+void Replica::on_delivered() { request_turn_(); }
+
+void Replica::publish_events() {
+    if (events_.empty() &&
+        (listeners_.empty() || steady_ns_ - last_publish_ns_ < quiet_publish_interval_ns)) {
+        return;
+    }
+    last_publish_ns_ = steady_ns_;
+    history_.append(events_);
+    if (!listeners_.empty()) {
+        auto batch = std::make_shared<EventBatch>();
+        batch->events = std::move(events_);
+        batch->applied_index = state_machine_.applied_index();
+        batch->utc_offset_ns = state_machine_.utc_offset_ns();
+        const std::shared_ptr<const EventBatch> shared = std::move(batch);
+        for (Port* listener : listeners_) {
+            listener->published(shared);
+        }
+    }
+    events_.clear();
+}
+
+void Replica::serve_reads() {
+    if (reads_.idle()) {
+        return;
+    }
+    ready_reads_.clear();
+    reads_.take_ready(state_machine_.applied_index(), ready_reads_);
+    for (Read& read : ready_reads_) {
+        serve(read);
+    }
+    ready_reads_.clear();
+}
+
+void Replica::serve(Read& read) {
+    if (read.open) {
+        add_listener(*read.port);
+        answer_open(*read.open);
+        read.port->opened(std::move(read.open));
+        return;
+    }
+    Operation& operation = *read.operation;
+    operation.failure = Failure::none;
+    operation.served_index = state_machine_.applied_index();
+    operation.utc_offset_ns = state_machine_.utc_offset_ns();
+    if (operation.kind == Operation::Kind::get) {
+        const fsm::Value* value = state_machine_.get(operation.name);
+        operation.output = fsm::Output{};
+        operation.output.kind = fsm::Output::Kind::get;
+        operation.output.status = value != nullptr ? fsm::Status::ok : fsm::Status::not_found;
+        if (value != nullptr) {
+            operation.output.index = value->index;
+            operation.output.value = *value;
+        }
+    } else if (operation.kind == Operation::Kind::list) {
+        operation.items =
+            state_machine_.list(operation.name, operation.after, operation.limit, operation.more);
+    } else {
+        operation.cluster = cluster_status();
+        operation.cluster.ready = read.linearizable;
+    }
+    read.port->finished(std::move(read.operation));
+}
+
+void Replica::answer_open(StreamOpen& open) {
+    open.failure = Failure::none;
+    open.applied_index = state_machine_.applied_index();
+    open.utc_offset_ns = state_machine_.utc_offset_ns();
+    if (open.after_index) {
+        open.gap = !history_.replay(*open.after_index, open.after_position, open.name, open.prefix,
+                                    open.replay);
+        if (!open.gap) {
+            return;
+        }
+    }
+    if (open.prefix) {
+        bool more = false;
+        open.present = state_machine_.list(open.name, {}, SIZE_MAX, more);
+    } else if (const fsm::Value* value = state_machine_.get(open.name)) {
+        open.present.push_back({open.name, *value});
+    }
+}
+
+void Replica::fail_read(Read& read, Failure failure) {
+    if (read.open) {
+        read.open->failure = failure;
+        read.port->opened(std::move(read.open));
+        return;
+    }
+    read.operation->failure = failure;
+    if (read.operation->kind == Operation::Kind::cluster_status) {
+        read.operation->cluster = cluster_status();
+        read.operation->cluster.not_ready_reason =
+            failure == Failure::timeout ? "has not caught up with the leader in time"
+                                        : "no leader is known";
+    }
+    read.operation->served_index = state_machine_.applied_index();
+    read.port->finished(std::move(read.operation));
+}
+
+void Replica::sweep() {
+    writes_.sweep(steady_ns_, leaderless_ns());
+    std::vector<Read> expired;
+    std::vector<Read> leaderless;
+    reads_.sweep(steady_ns_, leaderless_ns(), expired, leaderless);
+    for (Read& read : expired) {
+        fail_read(read, leaderless_ns() > 0 ? Failure::no_leader : Failure::timeout);
+    }
+    for (Read& read : leaderless) {
+        fail_read(read, Failure::no_leader);
+    }
+}
+
+void Replica::hand_over_leadership() {
+    const raft::Progress* best = nullptr;
+    for (const raft::Progress& progress : node_.core().progress()) {
+        const bool usable = progress.id != node_.core().id() &&
+                            progress.state == raft::Progress::State::replicate &&
+                            node_.core().configuration().is_voter(progress.id);
+        if (usable && (best == nullptr || progress.match_index > best->match_index)) {
+            best = &progress;
+        }
+    }
+    if (best != nullptr && node_.transfer_leadership(best->id)) {
+        spdlog::info("handing leadership to node {}", best->id);
+        request_turn_();
+    }
+}
+
+void Replica::stop() {
+    stopped_ = true;
+    writes_.fail_all();
+    std::vector<Read> all;
+    reads_.take_all(all);
+    for (Read& read : all) {
+        fail_read(read, Failure::draining);
+    }
+    for (Port* port : ports_) {
+        port->flush();
+    }
+}
+
+ClusterStatus Replica::cluster_status() {
+    const raft::Core& core = node_.core();
+    ClusterStatus status;
+    status.cluster_id = options_.cluster_id;
+    status.node = core.id();
+    status.state = name_of(core.role());
+    status.leader = core.leader_id();
+    status.term = core.term();
+    status.commit_index = core.commit_index();
+    status.applied_index = state_machine_.applied_index();
+    status.last_index = core.log().last_index();
+    const std::vector<raft::PeerStatus> peers = transport_.peers();
+    for (const raft::NodeId id : core.configuration().members()) {
+        status.members.push_back(member_status(id, peers));
+    }
+    return status;
+}
+
+MemberStatus Replica::member_status(raft::NodeId id, const std::vector<raft::PeerStatus>& peers) {
+    const raft::Core& core = node_.core();
+    MemberStatus member;
+    member.id = id;
+    member.voter = core.configuration().is_voter(id);
+    if (id == core.id()) {
+        member.raft_address = options_.raft_address;
+        member.http_address = options_.http_address;
+        member.state = name_of(core.role());
+        member.match_index = core.log().stable_index();
+        member.last_contact_ms = 0;
+    }
+    for (const raft::PeerStatus& peer : peers) {
+        if (peer.id != id) {
+            continue;
+        }
+        member.raft_address = peer.raft_address;
+        member.http_address = peer.http_address;
+        member.state = !peer.connected && !peer.heard ? "unreachable"
+                       : id == core.leader_id()       ? "leader"
+                                                      : "follower";
+        if (const std::int64_t heard_ns = node_.last_heard_ns(id); heard_ns != 0) {
+            member.last_contact_ms = (steady_ns_ - heard_ns) / ns_per_ms;
+        }
+    }
+    for (const raft::Progress& progress : core.progress()) {
+        if (progress.id == id) {
+            member.match_index = progress.match_index;
+            member.lag = core.log().last_index() - progress.match_index;
+        }
+    }
+    return member;
+}
+
+}  // namespace cairn::server

@@ -1,0 +1,112 @@
+// The replica: one node's copy of the values, kept by Raft. It takes operations from the gateways,
+// gets writes through the log and reads confirmed, applies what is committed to the state machine and
+// publishes the events.
+//
+// Lives on the raft thread. No awaiting, no sockets, no system clock: time comes from a Clock, and it
+// asks for a turn through `request_turn`, so the simulation runs this very code. Whatever happens
+// between two turns is handled by one turn: one proposal, one ReadIndex round, one batch of events.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "fsm/history.h"
+#include "fsm/state_machine.h"
+#include "raft/node.h"
+#include "raft/transport.h"
+#include "server/backend.h"
+#include "server/clock.h"
+#include "server/port.h"
+#include "server/read_queue.h"
+#include "server/write_queue.h"
+
+namespace cairn::server {
+
+struct ReplicaOptions {
+    std::uint64_t cluster_id = 0;
+    std::string http_address;
+    std::string raft_address;
+    WriteLimits writes;
+    ReadLimits reads;
+    fsm::HistoryOptions history;
+    std::uint64_t random_seed = 0;
+};
+
+class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
+ public:
+    // `request_turn` asks that turn() be called soon; it may be called any number of times before.
+    Replica(raft::Core core, raft::Storage& storage, raft::Transport& transport,
+            const ReplicaOptions& options, NodeView& view, Clock& clock,
+            std::function<void()> request_turn);
+
+    // From the gateways.
+    void submit(std::shared_ptr<Operation> operation, Port& port);
+    void open_stream(std::shared_ptr<StreamOpen> open, Port& port);
+    // Every gateway's port, before the first turn.
+    void add_port(Port& port);
+
+    void turn();
+    void tick();
+    void on_persisted(raft::Sequence sequence);
+
+    // Hands leadership to the member that is furthest, if this node leads.
+    void hand_over_leadership();
+    // Answers everything that waits; nothing is accepted afterwards.
+    void stop();
+
+    bool leads() const { return node_.core().is_leader(); }
+    const fsm::StateMachine& state_machine() const { return state_machine_; }
+    const raft::Node& node() const { return node_; }
+
+    // raft::NodeHandler
+    void on_committed(const raft::Entry& entry) override;
+    void on_read(const raft::ReadState& read) override;
+    void on_leadership_changed() override;
+    // raft::TransportReceiver
+    void on_message(raft::Message message) override;
+    void on_application(raft::NodeId from, std::string_view bytes) override;
+    void on_peer_connected(raft::NodeId peer) override;
+    void on_peer_disconnected(raft::NodeId peer) override;
+    void on_delivered() override;
+
+ private:
+    void add_listener(Port& port);
+    void maybe_propose_clock();
+    void serve_reads();
+    void serve(Read& read);
+    void answer_open(StreamOpen& open);
+    void fail_read(Read& read, Failure failure);
+    void publish_events();
+    void sweep();
+    std::int64_t leaderless_ns() const;
+    ClusterStatus cluster_status();
+    MemberStatus member_status(raft::NodeId id, const std::vector<raft::PeerStatus>& peers);
+
+    raft::Transport& transport_;
+    ReplicaOptions options_;
+    NodeView& view_;
+    Clock& clock_;
+    std::function<void()> request_turn_;
+    fsm::StateMachine state_machine_;
+    fsm::History history_;
+    raft::Node node_;
+    WriteQueue writes_;
+    ReadQueue reads_;
+    std::int64_t steady_ns_;  // read at the beginning of whatever is being handled
+    std::int64_t leaderless_since_ns_;
+    std::int64_t last_sweep_ns_ = 0;
+    std::int64_t last_publish_ns_ = 0;
+    std::int64_t clock_proposed_ns_ = 0;  // log time at which the last clock command was proposed
+    bool clock_pending_ = false;
+    std::vector<fsm::Event> events_;
+    std::vector<Read> ready_reads_;
+    std::vector<Port*> ports_;
+    std::vector<Port*> listeners_;
+    v1::PeerNote note_;
+    std::string clock_command_;
+    bool stopped_ = false;
+};
+
+}  // namespace cairn::server

@@ -1,0 +1,390 @@
+#include "server/router.h"
+
+#include <iterator>
+
+#include "fsm/name.h"
+#include "server/cluster_json.h"
+#include "server/duration.h"
+#include "server/host_check.h"
+#include "server/percent.h"
+#include "server/protobuf_api.h"
+#include "server/value_api.h"
+
+namespace cairn::server {
+namespace {
+
+static_assert(duration_max_ns == fsm::ttl_ns_max, "a ttl that we accept must not fail to apply");
+
+constexpr int retry_after_s = 1;
+
+enum class Resource : std::uint8_t {
+    value,
+    raw,
+    list,
+    watch,
+    events,
+    cluster,
+    livez,
+    readyz,
+    server,  // OPTIONS *
+};
+
+struct Route {
+    std::string_view path;  // with a name behind it when it ends with '/'
+    Resource resource;
+    std::string_view allow;
+};
+
+constexpr Route routes[] = {
+    {"/v1/values/", Resource::value, "GET, HEAD, PUT, DELETE, POST, OPTIONS"},
+    {"/v1/raw/", Resource::raw, "GET, HEAD, PUT, DELETE, OPTIONS"},
+    {"/v1/values", Resource::list, "GET, HEAD, OPTIONS"},
+    {"/v1/watch/", Resource::watch, "GET, OPTIONS"},
+    {"/v1/events/", Resource::events, "GET, OPTIONS"},
+    {"/v1/cluster", Resource::cluster, "GET, HEAD, OPTIONS"},
+    {"/livez", Resource::livez, "GET, HEAD, OPTIONS"},
+    {"/readyz", Resource::readyz, "GET, HEAD, OPTIONS"},
+    {"*", Resource::server, "GET, HEAD, PUT, DELETE, POST, OPTIONS"},
+};
+
+bool is_stream(Resource resource) {
+    return resource == Resource::watch || resource == Resource::events;
+}
+
+// The route of a path; `encoded_name` is what stands behind it.
+const Route* find_route(std::string_view path, std::string_view& encoded_name) {
+    for (const auto& route : routes) {
+        const bool named = route.path.back() == '/';
+        if (named ? path.substr(0, route.path.size()) == route.path : path == route.path) {
+            encoded_name = path.substr(route.path.size());
+            return &route;
+        }
+    }
+    return nullptr;
+}
+
+bool is_allowed(const Route& route, std::string_view method) {
+    std::string_view rest = route.allow;
+    while (!rest.empty()) {
+        const auto end = std::min(rest.find(','), rest.size());
+        if (rest.substr(0, end) == method) {
+            return true;
+        }
+        rest.remove_prefix(std::min(end + 2, rest.size()));
+    }
+    return false;
+}
+
+// Decodes into exchange.name; false when it was refused.
+bool take_name(std::string_view encoded_name, bool is_prefix, Exchange& exchange) {
+    if (!percent_decode(encoded_name, exchange.name)) {
+        respond_invalid(exchange,
+                        "The path holds a '%' that is not followed by two hexadecimal digits.");
+        return false;
+    }
+    std::string_view name = exchange.name;
+    if (is_prefix) {
+        // The last segment of a prefix isn't complete: with "x" behind it, it must be part of a
+        // name. Only the size limit is then one too strict.
+        const std::string whole = exchange.name + "x";
+        if (name.empty() || fsm::valid_name(whole)) {
+            return true;
+        }
+    } else if (fsm::valid_name(name)) {
+        return true;
+    }
+    respond_invalid(exchange,
+                    "A name has 1 to 512 bytes of UTF-8 without control characters, and no empty, "
+                    "\".\" or \"..\" segment between slashes.");
+    return false;
+}
+
+Decision decide_stream(const HttpRequest& request, Resource resource, std::string_view query,
+                       std::string_view encoded_name, Exchange& exchange) {
+    if (const auto error = parse_parameters(query, Known::stream, exchange.parameters)) {
+        return respond_invalid(exchange, *error);
+    }
+    if (!take_name(encoded_name, exchange.parameters.is_prefix, exchange)) {
+        return Decision::respond;
+    }
+    if (!request.upgrade_websocket) {
+        ProblemExtras extras;
+        extras.status = 426;
+        respond_problem(exchange, Code::invalid,
+                        "This is a stream; this version serves it over a WebSocket.", extras);
+        exchange.response.add_header("Upgrade", "websocket");
+        return Decision::respond;
+    }
+    StreamRequest& stream = exchange.stream;
+    stream.kind =
+        resource == Resource::watch ? StreamRequest::Kind::watch : StreamRequest::Kind::events;
+    stream.name = exchange.name;
+    stream.prefix = exchange.parameters.is_prefix;
+    stream.cursor = exchange.parameters.cursor;
+    return Decision::stream;
+}
+
+Decision decide_value(const HttpRequest& request, std::string_view query,
+                      std::string_view encoded_name, const ApiOptions& options,
+                      Operation& operation, Exchange& exchange) {
+    if (!take_name(encoded_name, false, exchange)) {
+        return Decision::respond;
+    }
+    if (request.method == "PUT") {
+        return decide_put(request, query, options, operation, exchange);
+    }
+    if (request.method == "DELETE") {
+        return decide_delete(request, query, options, operation, exchange);
+    }
+    if (request.method == "POST") {
+        return decide_post(request, query, options, operation, exchange);
+    }
+    return decide_get(request, query, options, operation, exchange);
+}
+
+Decision decide_status(Exchange::Answer answer, std::string_view query, const ApiOptions& options,
+                       Operation& operation, Exchange& exchange) {
+    if (const auto error = parse_parameters(query, Known::timeout, exchange.parameters)) {
+        return respond_invalid(exchange, *error);
+    }
+    exchange.answer = answer;
+    begin_operation(exchange, options, Operation::Kind::cluster_status, operation);
+    // What this node sees, also when nobody leads; ready is one whose reads are served.
+    operation.consistency = answer == Exchange::Answer::readiness ? Consistency::linearizable
+                                                                  : Consistency::local;
+    return Decision::operate;
+}
+
+Decision respond_livez(std::string_view query, Exchange& exchange) {
+    if (const auto error = parse_parameters(query, 0, exchange.parameters)) {
+        return respond_invalid(exchange, *error);
+    }
+    exchange.response.body = "{\"status\":\"ok\"}";
+    return Decision::respond;
+}
+
+// The checks that come before any route's own; false when one answered.
+bool admit(const HttpRequest& request, const ApiOptions& options, const Route* route,
+           Exchange& exchange) {
+    const auto host = request.header("Host");
+    if (host.data() != nullptr && !host_allowed(host, options.allowed_hosts)) {
+        ProblemExtras extras;
+        extras.status = 421;
+        respond_problem(exchange, Code::forbidden,
+                        "This node does not answer to the host " + shown(host) + ".", extras);
+        return false;
+    }
+    if (route == nullptr) {
+        respond_problem(exchange, Code::not_found, "There is nothing at this path.");
+        return false;
+    }
+    if (!is_allowed(*route, request.method)) {
+        ProblemExtras extras;
+        extras.allow = route->allow;
+        respond_problem(exchange, Code::method_not_allowed,
+                        "This path does not know the method " + shown(request.method) + ".",
+                        extras);
+        return false;
+    }
+    if ((exchange.is_write || is_stream(route->resource)) &&
+        !origin_allowed(request, options.allowed_origins)) {
+        respond_problem(exchange, Code::forbidden, "Pages of other origins may not do this.");
+        return false;
+    }
+    return true;
+}
+
+Decision dispatch(const HttpRequest& request, const Route& route, std::string_view query,
+                  std::string_view encoded_name, const ApiOptions& options, Operation& operation,
+                  Exchange& exchange) {
+    exchange.is_raw = route.resource == Resource::raw;
+    switch (route.resource) {
+        case Resource::value:
+        case Resource::raw:
+            return decide_value(request, query, encoded_name, options, operation, exchange);
+        case Resource::list:
+            return decide_list(request, query, options, operation, exchange);
+        case Resource::watch:
+        case Resource::events:
+            return decide_stream(request, route.resource, query, encoded_name, exchange);
+        case Resource::cluster:
+            return decide_status(Exchange::Answer::cluster, query, options, operation, exchange);
+        case Resource::readyz:
+            return decide_status(Exchange::Answer::readiness, query, options, operation, exchange);
+        case Resource::livez:
+            return respond_livez(query, exchange);
+        case Resource::server:
+            break;
+    }
+    return Decision::respond;
+}
+
+void render_readiness(const ClusterStatus& status, Exchange& exchange) {
+    if (status.ready) {
+        exchange.response.body = "{\"status\":\"ok\"}";
+        return;
+    }
+    ProblemExtras extras;
+    extras.leader = status.leader;
+    extras.retry_after_s = retry_after_s;
+    respond_problem(exchange, Code::unavailable,
+                    status.not_ready_reason.empty() ? "This node is not ready."
+                                                    : std::string_view(status.not_ready_reason),
+                    extras);
+}
+
+bool is_write_method(std::string_view method) {
+    return method == "PUT" || method == "DELETE" || method == "POST";
+}
+
+std::string_view consistency_name(Consistency consistency) {
+    switch (consistency) {
+        case Consistency::linearizable:
+            return "linearizable";
+        case Consistency::lease:
+            return "lease";
+        case Consistency::local:
+            break;
+    }
+    return "local";
+}
+
+void append_number_header(std::string_view name, std::uint64_t number, HttpResponse& response) {
+    std::string text;
+    append_number(number, text);
+    response.add_header(name, text);
+}
+
+void append_node_headers(const NodeView& view, std::uint64_t index, HttpResponse& response) {
+    append_number_header("Cairn-Index", index, response);
+    append_number_header("Cairn-Node", view.node, response);
+    append_number_header("Cairn-Leader", view.leader.load(std::memory_order_relaxed), response);
+}
+
+}  // namespace
+
+Decision decide(const HttpRequest& request, const ApiOptions& options, Operation& operation,
+                Exchange& exchange) {
+    exchange.reset();
+    exchange.is_write = is_write_method(request.method);
+    exchange.response.head_only = request.method == "HEAD";
+    const auto [path, query] = split_target(request.target);
+    std::string_view encoded_name;
+    const Route* route = find_route(path, encoded_name);
+    if (!admit(request, options, route, exchange)) {
+        return Decision::respond;
+    }
+    if (request.method == "OPTIONS") {
+        exchange.response.status = 204;
+        exchange.response.add_header("Allow", route->allow);
+        return Decision::respond;
+    }
+    return dispatch(request, *route, query, encoded_name, options, operation, exchange);
+}
+
+void render(const Operation& operation, const NodeView& view, Exchange& exchange) {
+    if (operation.failure != Failure::none) {
+        render_failure(operation.failure, view.leader.load(std::memory_order_relaxed), exchange);
+        return;
+    }
+    switch (exchange.answer) {
+        case Exchange::Answer::value:
+            return render_value(operation, exchange);
+        case Exchange::Answer::list:
+            return render_list(operation, exchange);
+        case Exchange::Answer::written:
+            return render_written(operation, exchange);
+        case Exchange::Answer::deleted:
+            return render_deleted(operation, exchange);
+        case Exchange::Answer::protobuf:
+            return render_protobuf(operation, exchange);
+        case Exchange::Answer::cluster:
+            return append_cluster_json(operation.cluster, exchange.response.body);
+        case Exchange::Answer::readiness:
+            return render_readiness(operation.cluster, exchange);
+        case Exchange::Answer::none:
+            break;
+    }
+    respond_problem(exchange, Code::internal, "There is no answer to this request.");
+}
+
+void render_failure(Failure failure, std::uint64_t leader, Exchange& exchange) {
+    ProblemExtras extras;
+    extras.leader = leader;
+    extras.retry_after_s = retry_after_s;
+    switch (failure) {
+        case Failure::no_leader:
+            respond_problem(exchange, Code::unavailable,
+                            "There is no leader, or it can't be reached.", extras);
+            return;
+        case Failure::overloaded:
+            respond_problem(exchange, Code::overloaded,
+                            "The cluster has as much work in hand as it takes.", extras);
+            return;
+        case Failure::dropped:
+            respond_problem(exchange, Code::unavailable,
+                            "The leader changed before the write was committed.", extras);
+            return;
+        case Failure::interrupted:
+            extras.outcome = exchange.is_write ? Outcome::unknown : Outcome::none;
+            respond_problem(exchange, Code::unavailable,
+                            exchange.is_write
+                                ? "The leader was lost; the write may or may not be applied."
+                                : "The leader was lost.",
+                            extras);
+            return;
+        case Failure::draining:
+            respond_problem(exchange, Code::unavailable, "This node is shutting down.", extras);
+            return;
+        case Failure::unknown:
+            extras.retry_after_s = 0;
+            extras.outcome = exchange.is_write ? Outcome::unknown : Outcome::none;
+            respond_problem(exchange, Code::timeout,
+                            exchange.is_write
+                                ? "The deadline passed; the write may or may not be applied."
+                                : "The deadline passed.",
+                            extras);
+            return;
+        case Failure::timeout:
+        case Failure::none:
+            break;
+    }
+    extras.retry_after_s = 0;
+    respond_problem(exchange, Code::timeout, "The deadline passed.", extras);
+}
+
+void append_standard_headers(const NodeView& view, const Operation* operation, Exchange& exchange) {
+    const bool served = operation != nullptr && operation->served_index != 0;
+    const std::uint64_t index =
+        served ? operation->served_index : view.applied_index.load(std::memory_order_relaxed);
+    append_node_headers(view, index, exchange.response);
+    if (exchange.is_read) {
+        exchange.response.add_header("Cairn-Consistency",
+                                     consistency_name(exchange.parameters.consistency));
+        // A cache that answers for us would break what that header says.
+        exchange.response.add_header("Cache-Control", "no-cache");
+    }
+}
+
+void append_standard_headers(const NodeView& view, HttpResponse& response) {
+    append_node_headers(view, view.applied_index.load(std::memory_order_relaxed), response);
+}
+
+std::size_t body_bytes_max(const ApiOptions& options) {
+    return options.max_value_bytes * 2 + (std::size_t{64} << 10);
+}
+
+HttpResponse body_too_large_response(const HttpRequest& request, const ApiOptions& options) {
+    ProblemExtras extras;
+    extras.outcome = is_write_method(request.method) ? Outcome::not_applied : Outcome::none;
+    HttpResponse response =
+        problem(Code::too_large,
+                "A body has at most " + std::to_string(body_bytes_max(options)) +
+                    " bytes here, a value " + std::to_string(options.max_value_bytes) +
+                    " (--max-value-bytes); /v1/raw/ takes a value's bytes as they are.",
+                extras);
+    response.close = true;
+    return response;
+}
+
+}  // namespace cairn::server

@@ -1,0 +1,189 @@
+#include "server/stream_hub.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/stream_message.h"
+
+namespace cairn::server {
+namespace {
+
+// Calls `use` for each list of readers whose prefix `name` begins with.
+template <typename Map, typename Lengths, typename Use>
+void for_each_prefix(const Map& by_prefix, const Lengths& lengths, std::string_view name, Use use) {
+    for (const auto& [length, count] : lengths) {
+        if (length > name.size()) {
+            return;
+        }
+        const auto found = by_prefix.find(name.substr(0, length));
+        if (found != by_prefix.end()) {
+            use(found->second);
+        }
+    }
+}
+
+}  // namespace
+
+StreamHub::StreamHub(Backend& backend, const StreamLimits& limits)
+    : backend_(backend), limits_(limits) {
+    backend_.set_listener(this);
+}
+
+StreamHub::~StreamHub() {
+    backend_.set_listener(nullptr);
+    for (auto& [subscription, entry] : subscriptions_) {
+        subscription->on_ready = nullptr;
+        if (entry.opening) {
+            entry.opening->on_done = nullptr;
+        }
+    }
+}
+
+std::shared_ptr<Subscription> StreamHub::subscribe(StreamRequest request) {
+    if (subscriptions_.size() >= limits_.subscriptions_max) {
+        return nullptr;
+    }
+    auto open = std::make_shared<StreamOpen>();
+    open->name = request.name;
+    open->prefix = request.prefix;
+    if (request.cursor) {
+        open->after_index = request.cursor->index;
+        open->after_position = request.cursor->position;
+    }
+    auto subscription = std::make_shared<Subscription>(std::move(request), limits_);
+    open->on_done = [this, reader = subscription.get(), answer = open.get()] {
+        opened(*reader, *answer);
+    };
+    subscriptions_.emplace(subscription.get(), Entry{subscription, open});
+    backend_.open_stream(open);
+    return subscription;
+}
+
+void StreamHub::opened(Subscription& subscription, StreamOpen& answer) {
+    // Kept alive by its entry, which unsubscribe() removes together with on_done.
+    subscriptions_.find(&subscription)->second.opening.reset();
+    if (answer.failure != Failure::none) {
+        subscription.fail(answer.failure);
+        return;
+    }
+    add_reader(subscription);
+    subscription.start(answer);
+}
+
+void StreamHub::unsubscribe(Subscription& subscription) {
+    const auto found = subscriptions_.find(&subscription);
+    if (found == subscriptions_.end()) {
+        return;
+    }
+    subscription.on_ready = nullptr;
+    if (found->second.opening) {
+        found->second.opening->on_done = nullptr;
+    } else if (subscription.state() != Subscription::State::failed) {
+        remove_reader(subscription);
+    }
+    subscriptions_.erase(found);
+}
+
+void StreamHub::add_reader(Subscription& subscription) {
+    const StreamRequest& request = subscription.request();
+    if (!request.prefix) {
+        by_name_[request.name].push_back(&subscription);
+        return;
+    }
+    Readers& readers = by_prefix_[request.name];
+    if (readers.empty()) {
+        const std::size_t length = request.name.size();
+        const auto place = std::lower_bound(prefix_lengths_.begin(), prefix_lengths_.end(),
+                                            std::pair(length, std::size_t{0}));
+        if (place != prefix_lengths_.end() && place->first == length) {
+            ++place->second;
+        } else {
+            prefix_lengths_.insert(place, {length, 1});
+        }
+    }
+    readers.push_back(&subscription);
+}
+
+void StreamHub::remove_reader(Subscription& subscription) {
+    const StreamRequest& request = subscription.request();
+    ReadersByName& map = request.prefix ? by_prefix_ : by_name_;
+    const auto found = map.find(request.name);
+    Readers& readers = found->second;
+    *std::find(readers.begin(), readers.end(), &subscription) = readers.back();
+    readers.pop_back();
+    if (!readers.empty()) {
+        return;
+    }
+    map.erase(found);
+    if (request.prefix) {
+        const auto place = std::lower_bound(prefix_lengths_.begin(), prefix_lengths_.end(),
+                                            std::pair(request.name.size(), std::size_t{0}));
+        if (--place->second == 0) {
+            prefix_lengths_.erase(place);
+        }
+    }
+}
+
+void StreamHub::deliver(const fsm::Event& event, std::int64_t utc_offset_ns) {
+    const fsm::Cursor place = fsm::Cursor::after(event);
+    MessageText as_watch;
+    MessageText as_event;
+    const auto give = [&](const Readers& readers) {
+        for (Subscription* reader : readers) {
+            if (!reader->wants(place)) {
+                continue;
+            }
+            const bool watch = reader->is_watch();
+            MessageText& text = watch ? as_watch : as_event;
+            if (!text) {
+                text = watch ? watch_message(event, utc_offset_ns)
+                             : event_message(event, utc_offset_ns);
+            }
+            reader->push(event.name, text, place);
+        }
+    };
+    const auto exact = by_name_.find(event.name);
+    if (exact != by_name_.end()) {
+        give(exact->second);
+    }
+    for_each_prefix(by_prefix_, prefix_lengths_, event.name, give);
+}
+
+void StreamHub::on_events(const std::shared_ptr<const EventBatch>& batch) {
+    applied_index_ = std::max(applied_index_, batch->applied_index);
+    if (by_name_.empty() && by_prefix_.empty()) {
+        return;
+    }
+    for (const fsm::Event& event : batch->events) {
+        deliver(event, batch->utc_offset_ns);
+    }
+}
+
+void StreamHub::tick(std::chrono::steady_clock::time_point now) {
+    const std::chrono::milliseconds interval(limits_.progress_interval_ms);
+    const fsm::Cursor newest{applied_index_};
+    MessageText at_newest;
+    for (auto& [subscription, entry] : subscriptions_) {
+        if (subscription->state() != Subscription::State::open) {
+            continue;
+        }
+        if (!subscription->was_quiet() || subscription->has_next()) {
+            subscription->quiet_since = now;
+            continue;
+        }
+        if (now - subscription->quiet_since < interval) {
+            continue;
+        }
+        if (subscription->seen() > newest) {
+            subscription->push_progress(progress_message(subscription->seen()),
+                                        subscription->seen());
+            continue;
+        }
+        if (!at_newest) {
+            at_newest = progress_message(newest);
+        }
+        subscription->push_progress(at_newest, newest);
+    }
+}
+
+}  // namespace cairn::server

@@ -1,0 +1,189 @@
+#include "server/subscription.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+#include "server/stream_message.h"
+
+namespace cairn::server {
+namespace {
+
+// Leaves of a replay the last event of each name, in order: what a watch has to say.
+void keep_newest_per_name(std::vector<fsm::Event>& replay) {
+    std::unordered_set<std::string_view> names;
+    std::vector<bool> newest(replay.size());
+    for (std::size_t i = replay.size(); i-- > 0;) {
+        newest[i] = names.insert(replay[i].name).second;
+    }
+    names.clear();  // its views don't survive the moves
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < replay.size(); ++i) {
+        if (newest[i]) {
+            if (kept != i) {
+                replay[kept] = std::move(replay[i]);
+            }
+            ++kept;
+        }
+    }
+    replay.resize(kept);
+}
+
+}  // namespace
+
+Subscription::Subscription(StreamRequest request, const StreamLimits& limits)
+    : request_(std::move(request)), limits_(limits), cursor_(request_.cursor) {}
+
+void Subscription::start(StreamOpen& answer) {
+    const fsm::Cursor applied{answer.applied_index};
+    utc_offset_ns_ = answer.utc_offset_ns;
+    state_ = State::open;
+    seen_ = request_.cursor ? std::max(*request_.cursor, applied) : applied;
+    if (!is_watch()) {
+        owed_.emplace_back(Subscribed{request_.cursor.value_or(applied)});
+    }
+    if (!request_.cursor) {
+        if (is_watch()) {
+            owe_present(answer.present, nullptr, applied);
+        }
+    } else if (answer.gap) {
+        // Until the last of the present values is sent, resuming has to begin anew.
+        const bool nothing_follows = answer.present.empty() && request_.prefix;
+        owed_.emplace_back(Gap{nothing_follows ? applied : *request_.cursor});
+        owe_present(answer.present, &*request_.cursor, applied);
+    } else {
+        if (is_watch()) {
+            keep_newest_per_name(answer.replay);
+        }
+        for (fsm::Event& event : answer.replay) {
+            owed_.emplace_back(Replayed{std::move(event)});
+        }
+    }
+    signal();
+}
+
+// The present values carry the cursor `all_but_last`, or are ordered such that each one's own index
+// is a place to resume from; the last one carries `last`.
+void Subscription::owe_present(std::vector<fsm::ListItem>& present, const fsm::Cursor* all_but_last,
+                               const fsm::Cursor& last) {
+    if (present.empty() && !request_.prefix) {
+        owed_.emplace_back(Present{{request_.name, {}}, last});
+        return;
+    }
+    if (all_but_last == nullptr) {
+        std::sort(present.begin(), present.end(),
+                  [](const auto& a, const auto& b) { return a.value.index < b.value.index; });
+    }
+    for (fsm::ListItem& item : present) {
+        const fsm::Cursor own{item.value.index};
+        const bool is_last = &item == &present.back();
+        const fsm::Cursor place = is_last ? last : all_but_last != nullptr ? *all_but_last : own;
+        owed_.emplace_back(Present{std::move(item), place});
+    }
+}
+
+void Subscription::fail(Failure failure) {
+    state_ = State::failed;
+    failure_ = failure;
+    signal();
+}
+
+MessageText Subscription::render(const Owed& owed, fsm::Cursor& place) const {
+    if (const auto* replayed = std::get_if<Replayed>(&owed)) {
+        place = fsm::Cursor::after(replayed->event);
+        return is_watch() ? watch_message(replayed->event, utc_offset_ns_)
+                          : event_message(replayed->event, utc_offset_ns_);
+    }
+    if (const auto* present = std::get_if<Present>(&owed)) {
+        place = present->place;
+        return present_message(present->item, utc_offset_ns_, place);
+    }
+    if (const auto* gap = std::get_if<Gap>(&owed)) {
+        place = gap->place;
+        return gap_message(place);
+    }
+    place = std::get<Subscribed>(owed).place;
+    return subscribed_message(place);
+}
+
+MessageText Subscription::next() {
+    MessageText text;
+    if (!owed_.empty()) {
+        fsm::Cursor place;
+        text = render(owed_.front(), place);
+        owed_.pop_front();
+        cursor_ = place;
+    } else if (!queue_.empty()) {
+        Queued& front = queue_.front();
+        if (!front.name.empty()) {
+            newest_.erase(front.name);
+        }
+        queue_bytes_ -= front.text->size();
+        text = std::move(front.text);
+        cursor_ = front.place;
+        queue_.pop_front();
+    }
+    active_ = active_ || text;
+    return text;
+}
+
+void Subscription::push(std::string_view name, MessageText text, const fsm::Cursor& place) {
+    seen_ = place;
+    const bool conflates_names = is_watch() && request_.prefix;
+    if (is_watch() && !request_.prefix) {
+        queue_.clear();
+        queue_bytes_ = 0;
+    } else if (conflates_names) {
+        // A newer value goes to the end, not to the older one's place: cursors never step back.
+        const auto found = newest_.find(name);
+        if (found != newest_.end()) {
+            const auto older = found->second;
+            queue_bytes_ -= older->text->size();
+            newest_.erase(found);
+            queue_.erase(older);
+        }
+    }
+    append(conflates_names ? name : std::string_view(), std::move(text), place);
+}
+
+void Subscription::push_progress(MessageText text, const fsm::Cursor& place) {
+    seen_ = place;
+    append({}, std::move(text), place);
+}
+
+void Subscription::append(std::string_view name, MessageText text, const fsm::Cursor& place) {
+    const std::size_t count_max =
+        is_watch() ? limits_.watch_queue_names_max : limits_.events_queue_messages_max;
+    const std::size_t bytes_max =
+        is_watch() ? limits_.watch_queue_bytes_max : limits_.events_queue_bytes_max;
+    // One message always fits, whatever its size.
+    if (!queue_.empty() &&
+        (queue_.size() >= count_max || queue_bytes_ + text->size() > bytes_max)) {
+        overflow();
+        return;
+    }
+    queue_bytes_ += text->size();
+    queue_.push_back(Queued{std::string(name), std::move(text), place});
+    if (!name.empty()) {
+        newest_.emplace(queue_.back().name, std::prev(queue_.end()));
+    }
+    signal();
+}
+
+void Subscription::overflow() {
+    state_ = State::overflowed;
+    owed_.clear();
+    newest_.clear();
+    queue_.clear();
+    queue_bytes_ = 0;
+    signal();
+}
+
+void Subscription::signal() {
+    active_ = true;
+    if (on_ready) {
+        on_ready();
+    }
+}
+
+}  // namespace cairn::server

@@ -1,0 +1,291 @@
+#include "server/write_queue.h"
+
+#include <algorithm>
+
+#include "fsm/command.h"
+
+namespace cairn::server {
+
+namespace {
+
+constexpr std::int64_t ns_per_ms = 1'000'000;
+
+v1::ForwardReply::Outcome outcome_of(Failure failure) {
+    switch (failure) {
+        case Failure::none:
+            return v1::ForwardReply::APPLIED;
+        case Failure::overloaded:
+            return v1::ForwardReply::OVERLOADED;
+        case Failure::dropped:
+            return v1::ForwardReply::DROPPED;
+        case Failure::no_leader:
+        case Failure::draining:
+            return v1::ForwardReply::NOT_LEADER;
+        case Failure::unknown:
+        case Failure::interrupted:
+        case Failure::timeout:
+            break;
+    }
+    return v1::ForwardReply::UNKNOWN;
+}
+
+}  // namespace
+
+void WriteQueue::submit(std::shared_ptr<Operation> operation, Port& port, std::int64_t now_ns) {
+    Write write;
+    write.deadline_ns = now_ns + operation->timeout_ms * ns_per_ms;
+    write.held_since_ns = now_ns;
+    write.operation = std::move(operation);
+    write.port = &port;
+    if (queued_.size() >= limits_.held_max) {
+        finish(write, Failure::overloaded, nullptr, 0);
+        return;
+    }
+    queued_.push_back(std::move(write));
+}
+
+void WriteQueue::submit_internal(std::string command) {
+    Write write;
+    write.command = std::move(command);
+    write.deadline_ns = 0;
+    queued_.push_back(std::move(write));
+}
+
+void WriteQueue::on_forward_request(raft::NodeId from, v1::ForwardRequest& request,
+                                    std::int64_t now_ns) {
+    Write write;
+    write.origin = from;
+    write.origin_id = request.id();
+    write.command = std::move(*request.mutable_command());
+    write.deadline_ns = now_ns + request.timeout_ms() * ns_per_ms;
+    if (queued_.size() >= limits_.held_max) {
+        finish(write, Failure::overloaded, nullptr, 0);
+        return;
+    }
+    queued_.push_back(std::move(write));
+}
+
+void WriteQueue::start_turn(std::int64_t now_ns) {
+    if (queued_.empty()) {
+        return;
+    }
+    if (node_.core().is_leader()) {
+        propose_queued(now_ns);
+        return;
+    }
+    refuse_peers_writes();
+    forward_queued(now_ns);
+}
+
+void WriteQueue::propose_queued(std::int64_t now_ns) {
+    payloads_.clear();
+    for (const Write& write : queued_) {
+        payloads_.push_back(raft::Payload::copy_of(write.bytes()));
+    }
+    const raft::ProposeResult proposed = node_.propose(payloads_, now_ns);
+    payloads_.clear();
+    if (proposed.error == raft::ProposeError::busy) {
+        refuse_queued(Failure::overloaded);
+        return;
+    }
+    if (proposed.error != raft::ProposeError::none) {
+        refuse_peers_writes();  // handing leadership over: ours wait for the new leader
+        return;
+    }
+    raft::Index index = proposed.first_index;
+    for (Write& write : queued_) {
+        waiting_.push_back({index++, proposed.term, std::move(write)});
+    }
+    queued_.clear();
+}
+
+// A peer passed these on because it took us for the leader; it knows best what to do now.
+void WriteQueue::refuse_peers_writes() {
+    std::erase_if(queued_, [this](Write& write) {
+        if (write.operation) {
+            return false;
+        }
+        finish(write, Failure::no_leader, nullptr, 0);
+        return true;
+    });
+}
+
+void WriteQueue::refuse_queued(Failure failure) {
+    for (Write& write : queued_) {
+        finish(write, failure, nullptr, 0);
+    }
+    queued_.clear();
+}
+
+void WriteQueue::forward_queued(std::int64_t now_ns) {
+    const raft::NodeId leader = node_.core().leader_id();
+    if (leader == 0) {
+        return;
+    }
+    std::size_t sent = 0;
+    for (Write& write : queued_) {
+        if (forwarded_.size() >= limits_.forwarded_max ||
+            !send_forward(next_forward_id_ + 1, write, leader, now_ns)) {
+            break;
+        }
+        forwarded_.push_back({++next_forward_id_, leader, std::move(write)});
+        ++sent;
+    }
+    queued_.erase(queued_.begin(), queued_.begin() + static_cast<std::ptrdiff_t>(sent));
+}
+
+bool WriteQueue::send_forward(std::uint64_t id, const Write& write, raft::NodeId leader,
+                              std::int64_t now_ns) {
+    v1::ForwardRequest& request = *note_.mutable_forward_request();
+    request.set_id(id);
+    request.set_command(write.bytes());
+    const std::int64_t left_ms = (write.deadline_ns - now_ns) / ns_per_ms;
+    request.set_timeout_ms(static_cast<std::uint32_t>(std::max<std::int64_t>(left_ms, 1)));
+    note_.SerializeToString(&note_bytes_);
+    return transport_.send_application(leader, note_bytes_);
+}
+
+void WriteQueue::on_forward_reply(raft::NodeId from, v1::ForwardReply& reply,
+                                  std::int64_t now_ns) {
+    const auto found = std::lower_bound(
+        forwarded_.begin(), forwarded_.end(), reply.id(),
+        [](const Forwarded& forwarded, std::uint64_t id) { return forwarded.id < id; });
+    if (found == forwarded_.end() || found->id != reply.id() || found->leader != from ||
+        found->write.done) {
+        return;
+    }
+    Write& write = found->write;
+    switch (reply.outcome()) {
+        case v1::ForwardReply::APPLIED: {
+            const auto output = fsm::decode_output(std::move(*reply.mutable_output()));
+            // An answer that can't be read leaves the outcome open.
+            finish(write, output ? Failure::none : Failure::interrupted,
+                   output ? &*output : nullptr, reply.entry_index());
+            break;
+        }
+        case v1::ForwardReply::NOT_LEADER:
+            // Certainly not applied: try again with whoever leads now, as long as it may wait.
+            write.held_since_ns = std::max(write.held_since_ns, now_ns - limits_.hold_ns / 2);
+            queued_.push_back(std::move(write));
+            write.done = true;
+            break;
+        case v1::ForwardReply::OVERLOADED:
+            finish(write, Failure::overloaded, nullptr, 0);
+            break;
+        case v1::ForwardReply::DROPPED:
+            finish(write, Failure::dropped, nullptr, 0);
+            break;
+        default:
+            finish(write, Failure::unknown, nullptr, 0);
+            break;
+    }
+    while (!forwarded_.empty() && forwarded_.front().write.done) {
+        forwarded_.pop_front();
+    }
+}
+
+// Whether the leader got what was on its way, and what it made of it, nobody can tell us now.
+void WriteQueue::on_peer_disconnected(raft::NodeId peer) {
+    for (Forwarded& forwarded : forwarded_) {
+        if (forwarded.leader == peer) {
+            finish(forwarded.write, Failure::interrupted, nullptr, 0);
+        }
+    }
+    while (!forwarded_.empty() && forwarded_.front().write.done) {
+        forwarded_.pop_front();
+    }
+}
+
+void WriteQueue::on_committed(const raft::Entry& entry, const fsm::Output& output) {
+    // Terms never decrease along a log, so once an entry of a later term is committed, what was
+    // appended in an earlier one and isn't committed never will be.
+    while (!waiting_.empty() && (waiting_.front().index <= entry.index ||
+                                 waiting_.front().term < entry.term)) {
+        Waiter& waiter = waiting_.front();
+        if (waiter.index == entry.index && waiter.term == entry.term) {
+            finish(waiter.write, Failure::none, &output, entry.index);
+        } else {
+            finish(waiter.write, Failure::dropped, nullptr, 0);
+        }
+        waiting_.pop_front();
+    }
+}
+
+void WriteQueue::sweep(std::int64_t now_ns, std::int64_t leaderless_ns) {
+    const bool given_up = leaderless_ns > limits_.hold_ns;
+    std::erase_if(queued_, [&](Write& write) {
+        const bool late = write.operation && now_ns >= write.deadline_ns;
+        const bool held = write.operation && now_ns - write.held_since_ns > limits_.hold_ns;
+        if (!late && !held && !given_up) {
+            return false;
+        }
+        finish(write, Failure::no_leader, nullptr, 0);
+        return true;
+    });
+    for (Waiter& waiter : waiting_) {
+        if (now_ns >= waiter.write.deadline_ns) {
+            finish(waiter.write, Failure::unknown, nullptr, 0);
+        } else if (given_up) {
+            finish(waiter.write, Failure::interrupted, nullptr, 0);
+        }
+    }
+    for (Forwarded& forwarded : forwarded_) {
+        if (now_ns >= forwarded.write.deadline_ns) {
+            finish(forwarded.write, Failure::unknown, nullptr, 0);
+        }
+    }
+    while (!forwarded_.empty() && forwarded_.front().write.done) {
+        forwarded_.pop_front();
+    }
+}
+
+void WriteQueue::fail_all() {
+    refuse_queued(Failure::draining);
+    for (Waiter& waiter : waiting_) {
+        finish(waiter.write, Failure::interrupted, nullptr, 0);
+    }
+    waiting_.clear();
+    for (Forwarded& forwarded : forwarded_) {
+        finish(forwarded.write, Failure::interrupted, nullptr, 0);
+    }
+    forwarded_.clear();
+}
+
+void WriteQueue::finish(Write& write, Failure failure, const fsm::Output* output,
+                        raft::Index index) {
+    if (write.done) {
+        return;
+    }
+    write.done = true;
+    if (write.origin != 0) {
+        reply_to_peer(write, failure, output, index);
+        return;
+    }
+    if (!write.operation) {
+        return;
+    }
+    write.operation->failure = failure;
+    if (output != nullptr) {
+        write.operation->output = *output;
+    }
+    write.operation->served_index = index;
+    write.port->finished(std::move(write.operation));
+    write.operation = nullptr;
+}
+
+void WriteQueue::reply_to_peer(const Write& write, Failure failure, const fsm::Output* output,
+                               raft::Index index) {
+    v1::ForwardReply& reply = *note_.mutable_forward_reply();
+    reply.Clear();
+    reply.set_id(write.origin_id);
+    reply.set_outcome(outcome_of(failure));
+    if (output != nullptr) {
+        reply.set_entry_index(index);
+        fsm::encode_output(*output, *reply.mutable_output());
+    }
+    note_.SerializeToString(&note_bytes_);
+    // A peer that can't be reached takes its write for unknown once its connection or deadline ends.
+    (void)transport_.send_application(write.origin, note_bytes_);
+}
+
+}  // namespace cairn::server

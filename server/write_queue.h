@@ -1,0 +1,112 @@
+// Writes on their way through the log: gathered into one proposal per turn, passed on to the leader
+// by a follower, matched with what is committed, answered exactly once.
+//
+// Owned by the replica, on the raft thread; no clock of its own. What it says about a write is true:
+// applied; certainly not applied; or unknown. A write is answered as not applied only if no log that
+// can still be committed contains it (see on_committed). Held writes (no leader just now) are bounded
+// in number and time.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cairn/server/v1/command.pb.h"
+#include "fsm/state_machine.h"
+#include "raft/node.h"
+#include "raft/transport.h"
+#include "server/port.h"
+
+namespace cairn::server {
+
+struct WriteLimits {
+    std::size_t held_max = 16384;             // waiting for a leader
+    std::size_t forwarded_max = 65536;        // passed to the leader, not yet answered
+    std::int64_t hold_ns = 1'500'000'000;     // how long a write waits for a leader
+};
+
+class WriteQueue {
+ public:
+    // `first_forward_id` must differ between runs of the program, so that a late answer to an
+    // earlier run doesn't pass for one to this.
+    WriteQueue(raft::Node& node, raft::Transport& transport, WriteLimits limits,
+               std::uint64_t first_forward_id)
+        : node_(node),
+          transport_(transport),
+          limits_(limits),
+          next_forward_id_(first_forward_id) {}
+
+    // From a gateway. `operation->timeout_ms` counts from `now_ns`.
+    void submit(std::shared_ptr<Operation> operation, Port& port, std::int64_t now_ns);
+    // From the replica itself (clock commands); nobody waits for the answer.
+    void submit_internal(std::string command);
+    // From peers.
+    void on_forward_request(raft::NodeId from, v1::ForwardRequest& request, std::int64_t now_ns);
+    void on_forward_reply(raft::NodeId from, v1::ForwardReply& reply, std::int64_t now_ns);
+    void on_peer_disconnected(raft::NodeId peer);
+
+    // Proposes or passes on what is queued.
+    void start_turn(std::int64_t now_ns);
+    // An entry was applied with this output.
+    void on_committed(const raft::Entry& entry, const fsm::Output& output);
+    // Answers what is past its deadline or has waited too long for a leader. `leaderless_ns` is how
+    // long no leader has been known, 0 when one is.
+    void sweep(std::int64_t now_ns, std::int64_t leaderless_ns);
+    // Answers everything: queued as not applied, started as unknown.
+    void fail_all();
+
+    bool idle() const { return queued_.empty() && waiting_.empty() && forwarded_.empty(); }
+    bool has_queued() const { return !queued_.empty(); }
+    std::size_t waiting() const { return waiting_.size(); }
+
+ private:
+    struct Write {
+        // A gateway's write has operation and port, a peer's has origin and origin_id, the
+        // replica's own none of them.
+        std::shared_ptr<Operation> operation;
+        Port* port = nullptr;
+        raft::NodeId origin = 0;
+        std::uint64_t origin_id = 0;
+        std::string command;  // of a peer or the replica
+        std::int64_t deadline_ns = 0;
+        std::int64_t held_since_ns = 0;
+        bool done = false;
+
+        const std::string& bytes() const { return operation ? operation->command : command; }
+    };
+    struct Waiter {
+        raft::Index index = 0;
+        raft::Term term = 0;
+        Write write;
+    };
+    struct Forwarded {
+        std::uint64_t id = 0;
+        raft::NodeId leader = 0;
+        Write write;
+    };
+
+    void propose_queued(std::int64_t now_ns);
+    void forward_queued(std::int64_t now_ns);
+    bool send_forward(std::uint64_t id, const Write& write, raft::NodeId leader,
+                      std::int64_t now_ns);
+    void refuse_peers_writes();
+    void refuse_queued(Failure failure);
+    void finish(Write& write, Failure failure, const fsm::Output* output, raft::Index index);
+    void reply_to_peer(const Write& write, Failure failure, const fsm::Output* output,
+                       raft::Index index);
+
+    raft::Node& node_;
+    raft::Transport& transport_;
+    WriteLimits limits_;
+    std::vector<Write> queued_;
+    std::vector<raft::Payload> payloads_;
+    std::deque<Waiter> waiting_;      // by index
+    std::deque<Forwarded> forwarded_; // by id
+    std::uint64_t next_forward_id_;
+    v1::PeerNote note_;
+    std::string note_bytes_;
+};
+
+}  // namespace cairn::server

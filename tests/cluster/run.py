@@ -1,0 +1,164 @@
+#!/usr/bin/python3
+"""Runs the cluster tests: every function test_… in the files test_*.py beside this one.
+
+A test asks for what it needs by the names of its parameters:
+  cluster       three running nodes, shared by the tests of one file (made anew after a failure)
+  make_cluster  a function (size=3, options=(), start=True) that makes a cluster of the test's own
+  directory     an empty directory
+  name          a name for values that no other test uses
+Ends with a line "N passed, N failed".
+"""
+import argparse
+import glob
+import importlib
+import inspect
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cluster as harness  # noqa: E402  pylint: disable=wrong-import-position
+
+DEADLINE_SECONDS = 60
+
+
+class DeadlineExceeded(BaseException):
+    """Not an Exception, so that no test catches it by accident."""
+
+
+def on_alarm(_signal, _frame):
+    raise DeadlineExceeded()
+
+
+class Fixtures:
+    """What one file's tests are given, and its end."""
+
+    def __init__(self):
+        self.shared = None
+        self.own = []
+        self.directories = []
+
+    def give(self, test):
+        makers = {"cluster": self.cluster, "make_cluster": lambda: self.make_cluster,
+                  "directory": self.directory, "name": lambda: test.__name__}
+        return {p: makers[p]() for p in inspect.signature(test).parameters}
+
+    def cluster(self):
+        if self.shared is None:
+            self.shared = harness.Cluster()
+            self.shared.start()
+        return self.shared
+
+    def make_cluster(self, size=3, options=(), start=True):
+        made = harness.Cluster(size, options)
+        self.own.append(made)
+        return made.start() if start else made
+
+    def directory(self):
+        self.directories.append(tempfile.mkdtemp(prefix="cairn-test-"))
+        return self.directories[-1]
+
+    def show_logs(self):
+        for used in self.own + ([self.shared] if self.shared else []):
+            for node in used.nodes:
+                print(f"    --- log of node {node.id}, HTTP port {node.http_port}"
+                      f" ({'running' if node.running else 'not running'})")
+                print("    " + node.log_tail().replace("\n", "\n    "))
+
+    def end_test(self, passed):
+        ending, self.own = self.own, []
+        if self.shared is not None and not passed:
+            ending.append(self.shared)
+            self.shared = None
+        try:
+            stop_all(ending)
+        finally:
+            for directory in self.directories:
+                shutil.rmtree(directory, ignore_errors=True)
+            self.directories = []
+
+    def end_file(self):
+        ending, self.shared = ([self.shared] if self.shared else []), None
+        stop_all(ending)
+
+
+def stop_all(clusters):
+    """Stops every one of them, then raises the first error."""
+    errors = []
+    for one in clusters:
+        try:
+            one.stop()
+        except AssertionError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def run_test(test, label, fixtures):
+    limit = getattr(test, "deadline_seconds", DEADLINE_SECONDS) * harness.slowness
+    began = time.monotonic()
+    problem = None
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        test(**fixtures.give(test))
+    except DeadlineExceeded:
+        problem = traceback.format_exc() + f"not done after {limit:.0f} s\n"
+    except Exception:  # pylint: disable=broad-except
+        problem = traceback.format_exc()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    if problem:
+        print("    " + problem.rstrip().replace("\n", "\n    "))
+        fixtures.show_logs()
+    try:
+        fixtures.end_test(passed=problem is None)
+    except AssertionError as error:
+        problem = str(error)
+        print(problem)
+    print(f"{'FAIL' if problem else 'PASS'} {label} ({time.monotonic() - began:.2f} s)", flush=True)
+    return problem is None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--filter", default="", help="only tests whose file::name contains this")
+    parser.add_argument("--slowness", type=float, default=1.0, help="factor for all time limits")
+    arguments = parser.parse_args()
+    harness.binary = os.path.abspath(arguments.binary)
+    harness.slowness = arguments.slowness
+    if not os.access(harness.binary, os.X_OK):
+        sys.exit(f"no program at {harness.binary}")
+    signal.signal(signal.SIGALRM, on_alarm)
+
+    passed = failed = 0
+    here = os.path.dirname(os.path.abspath(__file__))
+    for path in sorted(glob.glob(os.path.join(here, "test_*.py"))):
+        file_name = os.path.basename(path)[:-3]
+        module = importlib.import_module(file_name)
+        tests = [(f"{file_name}::{name}", test) for name, test in vars(module).items()
+                 if name.startswith("test_") and inspect.isfunction(test)]
+        fixtures = Fixtures()
+        for label, test in tests:
+            if arguments.filter not in label:
+                continue
+            if run_test(test, label, fixtures):
+                passed += 1
+            else:
+                failed += 1
+        try:
+            fixtures.end_file()
+        except AssertionError as error:
+            print(f"FAIL {file_name}: {error}")
+            failed += 1
+    print(f"{passed} passed, {failed} failed", flush=True)
+    sys.exit(0 if failed == 0 and passed > 0 else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""What the cluster says about itself."""
+from client import wait_until
+
+
+def test_livez_and_readyz(cluster):
+    for node in cluster.nodes:
+        for path in ("/livez", "/readyz"):
+            answer = node.client().request("GET", path)
+            assert answer.status == 200, (path, answer)
+
+
+def test_cluster_status(cluster):
+    statuses = [node.status() for node in cluster.nodes]
+    assert len({s["leader"] for s in statuses}) == 1, statuses
+    assert len({s["term"] for s in statuses}) == 1, statuses
+    assert len({str(s["cluster_id"]) for s in statuses}) == 1, statuses
+    leader = statuses[0]["leader"]
+    for node, status in zip(cluster.nodes, statuses):
+        assert status["node"] == node.id, status
+        assert status["state"] == ("leader" if node.id == leader else "follower"), status
+        assert 0 < status["applied_index"] <= status["commit_index"], status
+        members = {m["id"]: m for m in status["members"]}
+        assert sorted(members) == [n.id for n in cluster.nodes], status
+        for other in cluster.nodes:
+            member = members[other.id]
+            assert member["raft"] == f"127.0.0.1:{other.raft_port}", member
+            assert member["role"] == "voter", member
+    of_leader = statuses[leader - 1]["members"]
+    assert all(m["match_index"] > 0 and m["lag"] >= 0 for m in of_leader), of_leader
+
+
+def test_members_lag_and_go(make_cluster, name):
+    cluster = make_cluster()
+    leader, (gone, _) = cluster.leader(), cluster.followers()
+    gone.kill()
+    client = leader.client()
+    for i in range(10):
+        assert client.put(name, str(i)).status in (200, 201)
+
+    def lags():
+        member = [m for m in leader.status()["members"] if m["id"] == gone.id][0]
+        return member["lag"] >= 10 and member["last_contact_ms"] >= 300
+
+    wait_until(lags, 10, "the leader says that the follower lags")
+    gone.start()
+    wait_until(lambda: [m for m in leader.status()["members"] if m["id"] == gone.id][0]["lag"] == 0,
+               15, "the leader says that the follower has caught up")
+
+
+def test_livez_does_not_depend_on_a_quorum(make_cluster):
+    cluster = make_cluster()
+    survivor = cluster.followers()[0]
+    for node in cluster.nodes:
+        if node is not survivor:
+            node.kill()
+    client = survivor.client()
+    answer = wait_until(
+        lambda: (a := client.request("GET", "/readyz")).status == 503 and a, 10, "not ready without a quorum")
+    assert answer.body, answer
+    assert client.request("GET", "/livez").status == 200
+    assert survivor.status()["leader"] in (0, None), survivor.status()

@@ -1,0 +1,172 @@
+// A cluster of raft::Core in memory, for tests that decide every event themselves: which message
+// arrives, which is lost or late, when a disk is done, who ticks, who crashes.
+//
+// One thread, no clock, no randomness of its own. A crashed node comes back with exactly what its
+// disk had. After every event it checks what Raft promises and fails the running test otherwise:
+// election safety, log matching, leader completeness, state machine safety, terms and commit
+// indexes that never go back, commits that are durable on a quorum, and that nothing leaves a node
+// that vouches for what is not durable there. It doesn't drive raft::Node; tests/unit/node_test.cc
+// does.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "raft/core.h"
+
+namespace cairn::raft::testing {
+
+// Small numbers, so that tests can count ticks.
+CoreOptions small_options();
+
+Entry make_entry(Index index, Term term, std::string_view payload = "x");
+// One entry for each term, indexes from 1.
+std::vector<Entry> entries_of_terms(const std::vector<Term>& terms);
+std::vector<Term> terms_of(const Log& log);
+
+struct ClusterOptions {
+    std::size_t nodes = 3;  // ids 1, 2, ...
+    CoreOptions core = small_options();
+    // Hand a disk the next batch before it finished the last (a driver need not wait for it).
+    bool overlapping_writes = false;
+};
+
+class CoreCluster {
+ public:
+    using Predicate = std::function<bool(const Message&)>;
+
+    explicit CoreCluster(ClusterOptions options = {});
+
+    Core& core(NodeId id);
+    bool is_up(NodeId id) const;
+    std::vector<NodeId> ids() const;
+    // The leader of the newest term; 0: none.
+    NodeId leader() const;
+
+    // Replaces the node by one that starts from this disk.
+    void start_from(NodeId id, HardState hard_state, std::vector<Entry> entries);
+    // What was on its way to the disk is lost, but for the first `written` batches.
+    void crash(NodeId id, std::size_t written = 0);
+    void restart(NodeId id);
+    const std::vector<Entry>& disk(NodeId id) const;
+    HardState disk_hard_state(NodeId id) const;
+
+    // Events. Each is followed by the checks; none delivers anything by itself.
+    void tick(NodeId id, int ticks = 1);
+    void step(Message message);
+    ProposeResult propose(NodeId id, std::string_view payload);
+    ReadId read_index(NodeId id);
+    bool transfer(NodeId from, NodeId target);
+
+    // Takes what the node has to say: messages go into transit, its writes to its disk.
+    void collect(NodeId id);
+    // Disks: a held disk finishes nothing until persist() or release_disk().
+    void hold_disk(NodeId id);
+    void release_disk(NodeId id);
+    bool persist(NodeId id);  // finishes the oldest batch; false: none
+    std::size_t writes_under_way(NodeId id) const;
+
+    // Network. Rules stay until heal(); dropping comes before holding.
+    void drop_if(Predicate predicate);
+    void hold_if(Predicate predicate);
+    void cut(NodeId from, NodeId to);
+    void isolate(NodeId id);
+    void heal();          // forgets all rules; what is held stays held
+    void release_held();  // puts what is held into transit, in order
+    void forget_held();
+    std::vector<Message>& held() { return held_; }
+    std::deque<Message>& in_transit() { return in_transit_; }
+    void deliver(std::size_t position);  // in_transit()[position]; to a crashed node: lost
+    // Collects, persists and delivers until nothing moves. Time stands still.
+    void settle();
+    // `ticks` times: one tick everywhere, then settle().
+    void run(int ticks);
+
+    // Makes `id` leader by its own candidacy, whoever leads now; the others' leases lapse first,
+    // in silence. False when it did not win.
+    bool elect(NodeId id);
+
+    // Everything sent since the last clear, lost or not.
+    const std::vector<Message>& sent() const { return sent_; }
+    void clear_sent() { sent_.clear(); }
+    std::size_t count_sent(const Predicate& predicate) const;
+
+    // What the node has handed over since it started.
+    const std::vector<Entry>& applied(NodeId id) const;
+    std::vector<std::string> applied_commands(NodeId id) const;
+    const std::vector<ReadState>& reads(NodeId id) const;
+    // The outcome of one read; nullptr: still open.
+    const ReadState* read(NodeId id, ReadId read_id) const;
+    // What any node ever saw committed.
+    const std::vector<Entry>& committed() const { return committed_; }
+
+ private:
+    struct Write {
+        Sequence sequence = 0;
+        std::optional<HardState> hard_state;
+        std::vector<Entry> entries;
+    };
+    struct Member {
+        std::unique_ptr<Core> core;
+        std::uint64_t incarnation = 0;
+        HardState disk_hard_state;
+        std::vector<Entry> disk;
+        bool disk_held = false;
+        std::deque<Write> writes;
+        std::vector<Entry> applied;
+        std::vector<ReadState> reads;
+        Ready ready;
+        // As of the last check, to see that nothing goes back.
+        Term seen_term = 0;
+        Index seen_commit = 0;
+        bool seen_leading = false;
+    };
+
+    Member& member(NodeId id);
+    const Member& member(NodeId id) const;
+    void start(NodeId id);
+    void take_in(Message message);
+    bool collect_and_persist();
+    static void write(Member& member, const Write& batch);
+    void check(NodeId id);
+    void check_vouching(const Member& member, const Message& message) const;
+    void check_leadership(NodeId id);
+    void check_commit(NodeId id);
+    void check_log_matching() const;
+    void check_completeness(const Core& leading, Index from) const;
+    bool durable_on_quorum(const Entry& entry) const;
+
+    ClusterOptions options_;
+    Configuration configuration_;
+    std::vector<Member> members_;
+    std::vector<Predicate> drop_;
+    std::vector<Predicate> hold_;
+    std::deque<Message> in_transit_;
+    std::vector<Message> held_;
+    std::vector<Message> sent_;
+    std::map<Term, NodeId> leaders_;
+    std::vector<Entry> committed_;
+    std::vector<Term> committed_in_;  // term of the node that first saw each committed
+};
+
+// Predicates.
+template <class T>
+bool is_a(const Message& message) {
+    return std::holds_alternative<T>(message);
+}
+template <class T>
+CoreCluster::Predicate to_node(NodeId id) {
+    return [id](const Message& m) { return is_a<T>(m) && header_of(m).to == id; };
+}
+template <class T>
+CoreCluster::Predicate from_node(NodeId id) {
+    return [id](const Message& m) { return is_a<T>(m) && header_of(m).from == id; };
+}
+
+}  // namespace cairn::raft::testing

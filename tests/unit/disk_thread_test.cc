@@ -1,0 +1,304 @@
+#include "raft/disk_thread.h"
+
+#include <array>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <pthread.h>
+
+#include "tests/support/memory_file_system.h"
+#include "tests/support/wal_model.h"
+
+namespace cairn::raft::test {
+namespace {
+
+// Stands between the log and the disk in memory and can hold it up at a sync.
+class Gate {
+ public:
+    void pass() {
+        std::unique_lock lock(mutex_);
+        ++waiting_;
+        changed_.notify_all();
+        changed_.wait(lock, [this] { return open_; });
+        --waiting_;
+    }
+    void close() {
+        const std::lock_guard lock(mutex_);
+        open_ = false;
+    }
+    void open() {
+        const std::lock_guard lock(mutex_);
+        open_ = true;
+        changed_.notify_all();
+    }
+    void await_waiting() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return waiting_ > 0; });
+    }
+
+ private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool open_ = true;
+    int waiting_ = 0;
+};
+
+class GatedFile final : public File {
+ public:
+    GatedFile(std::unique_ptr<File> file, Gate& gate) : file_(std::move(file)), gate_(gate) {}
+    IoResult<void> write_at(std::uint64_t offset,
+                            std::span<const std::string_view> parts) override {
+        return file_->write_at(offset, parts);
+    }
+    IoResult<void> read_at(std::uint64_t offset, std::size_t size, std::string& out) override {
+        return file_->read_at(offset, size, out);
+    }
+    IoResult<void> sync() override {
+        gate_.pass();
+        return file_->sync();
+    }
+    IoResult<std::uint64_t> size() override { return file_->size(); }
+
+ private:
+    std::unique_ptr<File> file_;
+    Gate& gate_;
+};
+
+class GatedFileSystem final : public FileSystem {
+ public:
+    IoResult<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
+        IoResult<std::unique_ptr<File>> file = memory.open(path, mode);
+        if (!file) {
+            return file.error();
+        }
+        return std::unique_ptr<File>(std::make_unique<GatedFile>(std::move(*file), gate));
+    }
+    IoResult<void> create_directories(const std::string& path) override {
+        return memory.create_directories(path);
+    }
+    IoResult<void> rename(const std::string& from, const std::string& to) override {
+        return memory.rename(from, to);
+    }
+    IoResult<void> remove(const std::string& path) override { return memory.remove(path); }
+    IoResult<bool> exists(const std::string& path) override { return memory.exists(path); }
+    IoResult<std::vector<std::string>> list(const std::string& directory) override {
+        return memory.list(directory);
+    }
+    IoResult<void> sync_directory(const std::string& directory) override {
+        return memory.sync_directory(directory);
+    }
+
+    MemoryFileSystem memory;
+    Gate gate;
+};
+
+// Collects reports; waits for them.
+class Reports {
+ public:
+    DiskThread::Report sink() {
+        return [this](const std::vector<Persisted>& persisted) {
+            std::array<char, 16> name{};
+            pthread_getname_np(pthread_self(), name.data(), name.size());
+            const std::lock_guard lock(mutex_);
+            thread_name_ = name.data();
+            for (const Persisted& one : persisted) {
+                newest_[one.group] = one.sequence;
+                all_.push_back(one);
+            }
+            changed_.notify_all();
+        };
+    }
+    DiskThread::OnFailure failure_sink() {
+        return [this](const std::string& message) {
+            const std::lock_guard lock(mutex_);
+            failures_.push_back(message);
+            changed_.notify_all();
+        };
+    }
+    void await(GroupId group, Sequence sequence) {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return newest_[group] >= sequence; });
+    }
+    void await_failure() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return !failures_.empty(); });
+    }
+    std::vector<Persisted> all() {
+        const std::lock_guard lock(mutex_);
+        return all_;
+    }
+    std::vector<std::string> failures() {
+        const std::lock_guard lock(mutex_);
+        return failures_;
+    }
+    std::string thread_name() {
+        const std::lock_guard lock(mutex_);
+        return thread_name_;
+    }
+
+ private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::map<GroupId, Sequence> newest_;
+    std::vector<Persisted> all_;
+    std::vector<std::string> failures_;
+    std::string thread_name_;
+};
+
+PersistBatch batch(GroupId group, Sequence sequence, Index index, std::size_t bytes = 10) {
+    return {.group = group,
+            .sequence = sequence,
+            .hard_state = HardState{.term = sequence},
+            .entries = {make_entry(index, 1, std::string(bytes, 'x'))}};
+}
+
+std::unique_ptr<Wal> opened(FileSystem& files) {
+    Opened result = open_wal(files);
+    REQUIRE_MESSAGE(result.wal != nullptr, result.failure.detail);
+    return std::move(result.wal);
+}
+
+}  // namespace
+
+TEST_CASE("disk thread: what is reported is durable, in order, and stop finishes the rest") {
+    MemoryFileSystem files;
+    Reports reports;
+    DiskThread disk(opened(files), reports.sink(), reports.failure_sink());
+    for (Index index = 1; index <= 20; ++index) {
+        disk.submit(batch(1, index, index, 500));
+        disk.submit(batch(2, index, index, 500));
+    }
+    reports.await(1, 3);
+    CHECK(reports.thread_name() == "cairn-disk");
+    disk.stop();
+    disk.stop();
+    disk.submit(batch(1, 99, 21));
+    std::map<GroupId, Sequence> newest;
+    for (const Persisted& persisted : reports.all()) {
+        CHECK(persisted.sequence > newest[persisted.group]);
+        newest[persisted.group] = persisted.sequence;
+    }
+    CHECK(newest == std::map<GroupId, Sequence>{{1, 20}, {2, 20}});
+    CHECK(disk.statistics().batches == 40);
+    CHECK(disk.statistics().append_ns_total >= disk.statistics().append_ns_max);
+    CHECK(reports.failures().empty());
+    files.crash(MemoryFileSystem::Crash::drop, 1);
+    const Opened again = open_wal(files);
+    REQUIRE(again.wal != nullptr);
+    CHECK(again.recovered.at(1).entries.size() == 20);
+    CHECK(again.recovered.at(2).hard_state.term == 20);
+}
+
+TEST_CASE("disk thread: all that gathers during a sync is one append, reported once per group") {
+    GatedFileSystem files;
+    Reports reports;
+    auto wal = opened(files);
+    while (!wal->prepare_reserve(1U << 20).value()) {
+    }
+    DiskThread disk(std::move(wal), reports.sink(), reports.failure_sink());
+    files.gate.close();
+    disk.submit(batch(1, 1, 1));
+    files.gate.await_waiting();
+    for (Index index = 2; index <= 6; ++index) {
+        disk.submit(batch(1, index, index));
+        disk.submit(batch(2, index, index - 1));
+    }
+    CHECK(reports.all().empty());
+    files.gate.open();
+    reports.await(2, 6);
+    disk.stop();
+    CHECK(disk.statistics().appends == 2);
+    CHECK(disk.statistics().batches == 11);
+    const std::vector<Persisted> all = reports.all();
+    REQUIRE(all.size() == 3);
+    CHECK((all[1].group == 1 && all[1].sequence == 6));
+    CHECK((all[2].group == 2 && all[2].sequence == 6));
+}
+
+TEST_CASE("disk thread: releases and new beginnings happen in order") {
+    MemoryFileSystem files;
+    Reports reports;
+    {
+        DiskThread disk(opened(files), reports.sink(), reports.failure_sink());
+        for (Index index = 1; index <= 10; ++index) {
+            disk.submit(batch(1, index, index, 1500));
+        }
+        disk.release(1, 10);
+        disk.submit(batch(1, 11, 11, 10));
+        disk.reset_log(1, 100);
+        disk.submit(batch(1, 12, 100, 10));
+        disk.release(1, 200);
+        disk.submit(batch(1, 13, 200, 10));
+        disk.reset_log(2, 7);
+    }
+    CHECK(reports.failures().empty());
+    const Opened again = open_wal(files);
+    REQUIRE(again.wal != nullptr);
+    REQUIRE(again.recovered.at(1).entries.size() == 1);
+    CHECK(again.recovered.at(1).entries[0].index == 200);
+    CHECK(again.recovered.contains(2));
+    std::size_t segments = 0;
+    for (const std::string& path : files.paths()) {
+        segments += path.find("segment-") != std::string::npos ? 1 : 0;
+    }
+    CHECK(segments <= 2);
+}
+
+TEST_CASE("disk thread: a failed sync is told once, and nothing is reported any more") {
+    GatedFileSystem files;
+    Reports reports;
+    auto wal = opened(files);
+    while (!wal->prepare_reserve(1U << 20).value()) {
+    }
+    DiskThread disk(std::move(wal), reports.sink(), reports.failure_sink());
+    files.gate.close();
+    disk.submit(batch(1, 1, 1));
+    files.gate.await_waiting();
+    files.memory.fail_at(files.memory.operations() + 1, boost::system::errc::io_error);
+    disk.submit(batch(1, 2, 2));
+    files.gate.open();
+    reports.await_failure();
+    disk.submit(batch(1, 3, 3));
+    disk.stop();
+    CHECK(reports.all().empty());
+    REQUIRE(reports.failures().size() == 1);
+    CHECK(reports.failures()[0].find("append failed: ") != std::string::npos);
+}
+
+TEST_CASE("disk thread: a full disk is waited out") {
+    GatedFileSystem files;
+    Reports reports;
+    files.memory.set_capacity_bytes(8192 + 100);
+    DiskThread disk(opened(files), reports.sink(), reports.failure_sink());
+    const auto await_disk_full = [&](bool full) {
+        while (disk.statistics().disk_full != full) {
+            std::this_thread::yield();
+        }
+    };
+    await_disk_full(true);
+    disk.submit(batch(1, 1, 1, 1800));
+    reports.await(1, 1);
+    CHECK(disk.statistics().disk_full);
+    disk.submit(batch(1, 2, 2, 1800));
+    reports.await(1, 2);
+    disk.submit(batch(1, 3, 3, 1800));
+    SUBCASE("until there is room") {
+        files.memory.set_capacity_bytes(1U << 20);
+        reports.await(1, 3);
+        await_disk_full(false);
+        disk.stop();
+        CHECK(reports.all().size() == 3);
+    }
+    SUBCASE("until the end") {
+        disk.stop();
+        CHECK(reports.all().size() == 2);
+    }
+    CHECK(reports.failures().empty());
+}
+
+}  // namespace cairn::raft::test
