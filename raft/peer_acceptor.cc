@@ -280,9 +280,7 @@ void PeerAcceptor::adopt(const ConnectionPointer& connection) {
         std::find_if(connections_.begin(), connections_.end(),
                      [peer](const auto& c) { return c->is_accepted && c->hello.from == peer; });
     if (older != connections_.end()) {
-        const ConnectionPointer replaced = *older;
-        replaced->close();
-        remove(replaced);
+        remove(ConnectionPointer(*older));  // a copy: the list's own goes
     }
     if (stopped_) {  // by whom remove() told
         return;

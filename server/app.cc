@@ -127,6 +127,7 @@ std::optional<int> App::open_data() {
                                                            2 * options_.max_value_bytes);
     wal_options.segment_bytes =
         std::max(wal_options.segment_bytes, 2 * wal_options.record_bytes_max);
+    wal_options.salt = random_seed();
     wal_options.sync = !options_.unsafe_no_fsync;
     std::map<raft::GroupId, raft::WalGroupState> recovered;
     raft::WalOpenFailure failure;

@@ -280,7 +280,8 @@ void Replica::serve(Read& read) {
             state_machine_.list(operation.name, operation.after, operation.limit, operation.more);
     } else {
         operation.cluster = cluster_status();
-        operation.cluster.ready = read.linearizable;
+        // A confirmed read is proof; without one it's what this node believes.
+        operation.cluster.ready = read.linearizable || operation.cluster.ready;
     }
     read.port->finished(std::move(read.operation));
 }
@@ -313,6 +314,7 @@ void Replica::fail_read(Read& read, Failure failure) {
     read.operation->failure = failure;
     if (read.operation->kind == Operation::Kind::cluster_status) {
         read.operation->cluster = cluster_status();
+        read.operation->cluster.ready = false;
         read.operation->cluster.not_ready_reason =
             failure == Failure::timeout ? "has not caught up with the leader in time"
                                         : "no leader is known";
@@ -374,6 +376,7 @@ ClusterStatus Replica::cluster_status() {
     status.commit_index = core.commit_index();
     status.applied_index = state_machine_.applied_index();
     status.last_index = core.log().last_index();
+    status.ready = core.leader_id() != 0 && status.applied_index == status.commit_index;
     const std::vector<raft::PeerStatus> peers = transport_.peers();
     for (const raft::NodeId id : core.configuration().members()) {
         status.members.push_back(member_status(id, peers));

@@ -1,5 +1,6 @@
 """HTTP, WebSocket and raw-socket clients for the cluster tests. Standard library and python3-websocket only."""
 import base64
+import datetime
 import http.client
 import json
 import socket
@@ -8,6 +9,9 @@ import time
 import urllib.parse
 
 import websocket
+
+# Registered, and unknown to the library.
+websocket._abnf.VALID_CLOSE_STATUS += (1012, 1013)  # pylint: disable=protected-access
 
 
 class Response:
@@ -142,6 +146,12 @@ def numeric(cursor):
     """Cursors are opaque to users; here they are compared: "42.3" is inside entry 42, "42" after all of it."""
     index, _, position = cursor.partition(".")
     return (int(index), int(position) if position else float("inf"))
+
+
+def parse_time(text):
+    """Seconds since 1970 of an RFC 3339 time in UTC."""
+    assert text.endswith("Z") and "T" in text, text
+    return datetime.datetime.fromisoformat(text[:-1][:26] + "+00:00").timestamp()
 
 
 def raw_exchange(port, data, timeout=5.0, half_close=False):

@@ -1,5 +1,6 @@
 """What nobody should send: refused with the right status, without a trace, and the cluster works on."""
 import os
+import re
 import socket
 import time
 
@@ -193,7 +194,7 @@ def test_framing_that_two_parsers_read_differently(cluster, name):
     for request in requests:
         received, closed = raw_exchange(node.http_port, request + hidden)
         assert closed, ("the connection was not closed", request)
-        assert received.count(b"HTTP/1.1 ") <= 1, ("two answers", request, received)
+        assert len(re.findall(rb"HTTP/1\.1 \d{3} ", received)) <= 1, ("two answers", request, received)
         assert not received or received[9:10] in b"45", (request, received)
         for kind in ("first", "smuggled"):
             assert client.get(f"{name}/{kind}").status == 404, (kind, request)

@@ -1,10 +1,9 @@
 """The Values table of the interface, line by line, through the leader and through followers."""
 import base64
-import datetime
 import time
 
 import cluster as harness
-from client import quoted, raw_exchange, wait_until
+from client import parse_time, quoted, raw_exchange, wait_until
 
 
 def clients(cluster):
@@ -337,11 +336,6 @@ def test_linearizable_reads_see_what_was_acknowledged(cluster, name):
     for i in range(100):
         writer.put(name, str(i))
         assert readers[i % 3].get(name).json["value"] == str(i)
-
-
-def parse_time(text):
-    assert text.endswith("Z") and "T" in text, text
-    return datetime.datetime.fromisoformat(text[:-1][:26] + "+00:00").timestamp()
 
 
 def test_ttl(cluster, name):

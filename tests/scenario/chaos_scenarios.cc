@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <set>
 
 #include <doctest/doctest.h>
 
@@ -15,20 +14,14 @@ namespace {
 using namespace cairn::raft;
 using namespace cairn::raft::testing;
 
-struct Chaos {
-    int steps = 400;
-    bool crashes = true;
-    bool reorder = true;
-};
-
 // One random event; messages are lost, doubled and reordered, disks finish when they like.
 class ChaosRun {
  public:
-    ChaosRun(std::uint64_t seed, ClusterOptions options, Chaos chaos)
-        : random_(seed), chaos_(chaos), cluster_(std::move(options)) {}
+    ChaosRun(std::uint64_t seed, ClusterOptions options)
+        : random_(seed), cluster_(std::move(options)) {}
 
-    void play() {
-        for (int i = 0; i < chaos_.steps; ++i) {
+    void play(int steps) {
+        for (int i = 0; i < steps; ++i) {
             event();
         }
         check_recovers();
@@ -41,50 +34,49 @@ class ChaosRun {
 
     void event() {
         const NodeId id = any_node();
-        switch (random_.next() % 16) {
-            case 0:
-            case 1:
-            case 2:
-                if (cluster_.is_up(id)) {
-                    cluster_.tick(id, chance(10) ? 12 : 1);
-                }
-                break;
-            case 3:
-                if (const NodeId leader = cluster_.leader(); leader != 0) {
-                    write(leader);
-                }
-                break;
-            case 4:
-                read(id);
-                break;
-            case 5:
-                crash_or_restart(id);
-                break;
-            case 6:
-                if (const NodeId leader = cluster_.leader(); leader != 0 && chance(15)) {
-                    cluster_.transfer(leader, id);
-                }
-                break;
-            case 7:
-                if (cluster_.is_up(id) && chance(20)) {
-                    cluster_.core(id).peer_unreachable(any_node());
-                }
-                break;
-            case 8:
-            case 9:
-                cluster_.persist(id);
-                break;
-            case 10:
-            case 11:
-                collect(id);
-                break;
-            default:
-                network();
+        const std::uint64_t dice = random_.next() % 100;
+        if (dice < 10) {
+            tick(id);
+        } else if (dice < 16) {
+            write(cluster_.leader());
+        } else if (dice < 20) {
+            read(id);
+        } else if (dice < 22) {
+            crash_or_restart(id);
+        } else if (dice < 24) {
+            disturb(id);
+        } else if (dice < 36) {
+            cluster_.persist(id);
+        } else if (dice < 55) {
+            collect(id);
+        } else {
+            network();
         }
         confirm_reads();
     }
 
+    void tick(NodeId id) {
+        if (cluster_.is_up(id)) {
+            cluster_.tick(id, chance(10) ? 12 : 1);
+        }
+    }
+
+    void disturb(NodeId id) {
+        const NodeId leader = cluster_.leader();
+        if (leader == 0) {
+            return;
+        }
+        if (chance(20)) {
+            cluster_.transfer(leader, id);
+        } else {
+            cluster_.core(leader).peer_unreachable(id);
+        }
+    }
+
     void write(NodeId leader) {
+        if (leader == 0) {
+            return;
+        }
         const std::string text = std::to_string(++writes_);
         if (cluster_.propose(leader, text).error == ProposeError::none && chance(50)) {
             collect(leader);
@@ -118,7 +110,7 @@ class ChaosRun {
     }
 
     void crash_or_restart(NodeId id) {
-        if (!chaos_.crashes || !chance(25)) {
+        if (!chance(25)) {
             return;
         }
         if (cluster_.is_up(id)) {
@@ -134,7 +126,7 @@ class ChaosRun {
         if (messages.empty()) {
             return;
         }
-        const std::size_t at = chaos_.reorder && chance(30) ? random_.next() % messages.size() : 0;
+        const std::size_t at = chance(30) ? random_.next() % messages.size() : 0;
         if (chance(10)) {
             messages.erase(messages.begin() + static_cast<std::ptrdiff_t>(at));
             return;
@@ -176,7 +168,6 @@ class ChaosRun {
         Index committed = 0;
     };
     Random random_;
-    Chaos chaos_;
     CoreCluster cluster_;
     std::vector<OpenRead> open_reads_;
     int writes_ = 0;
@@ -193,11 +184,11 @@ TEST_CASE("chaos: loss, doubles, reordering, slow disks and crashes break no pro
         options.core.append_entries_max = 1 + seed % 3;
         options.core.inflight_messages_max = 1 + seed % 5;
         options.core.persist_bytes_max = seed % 3 == 0 ? 2 : 1000;
-        ChaosRun run(seed, options, {800, true, true});
-        run.play();
+        ChaosRun run(seed, options);
+        run.play(2500);
         committed += run.cluster().committed().size();
     }
-    CHECK(committed > 400 * 3);  // it did something
+    CHECK(committed > 400 * 10);  // it did something
 }
 
 TEST_CASE("chaos: acknowledgements lost, doubled and late alone cost no entry") {
@@ -235,14 +226,8 @@ TEST_CASE("chaos: acknowledgements lost, doubled and late alone cost no entry") 
     }
 }
 
-// ---- Nonsense from peers -------------------------------------------------------------------------
-
-AppendEntries append_to_2(const CoreCluster& cluster, Term term) {
-    AppendEntries append;
-    append.header = {1, 1, 2, term};
-    (void)cluster;
-    return append;
-}
+// ---- Nonsense from peers
+// -------------------------------------------------------------------------
 
 TEST_CASE("nonsense: what breaks the protocol is ignored and counted") {
     CoreCluster cluster;
@@ -253,26 +238,55 @@ TEST_CASE("nonsense: what breaks the protocol is ignored and counted") {
     Core& node = cluster.core(2);
     REQUIRE(node.commit_index() == 2);
     const Term term = node.term();
-    AppendEntries append = append_to_2(cluster, term);
+    AppendEntries append;
+    append.header = {1, 1, 2, term};
     append.prev_log_index = 2;
     append.prev_log_term = term;
     append.entries = {make_entry(3, term), make_entry(4, term)};
     append.entries[0].stamp_ns = append.entries[1].stamp_ns = 200;
 
-    SUBCASE("another group") { append.header.group = 2; }
-    SUBCASE("not for us") { append.header.to = 3; }
-    SUBCASE("from a stranger") { append.header.from = 9; }
-    SUBCASE("from nobody") { append.header.from = 0; }
-    SUBCASE("from ourselves") { append.header.from = 2; }
-    SUBCASE("a second leader of the term") { append.header.from = 3; }
-    SUBCASE("a gap in the entries") { append.entries[1].index = 5; }
-    SUBCASE("a gap at the beginning") { append.entries.erase(append.entries.begin()); }
-    SUBCASE("an entry twice") { append.entries[1].index = 3; }
-    SUBCASE("decreasing terms") { append.entries[1].term = term - 1; }
-    SUBCASE("an entry of the future") { append.entries[1].term = term + 1; }
-    SUBCASE("an entry of term 0") { append.entries[0].term = 0; }
-    SUBCASE("a previous entry of the future") { append.prev_log_term = term + 1; }
-    SUBCASE("decreasing stamps") { append.entries[1].stamp_ns = 150; }
+    SUBCASE("another group") {
+        append.header.group = 2;
+    }
+    SUBCASE("not for us") {
+        append.header.to = 3;
+    }
+    SUBCASE("from a stranger") {
+        append.header.from = 9;
+    }
+    SUBCASE("from nobody") {
+        append.header.from = 0;
+    }
+    SUBCASE("from ourselves") {
+        append.header.from = 2;
+    }
+    SUBCASE("a second leader of the term") {
+        append.header.from = 3;
+    }
+    SUBCASE("a gap in the entries") {
+        append.entries[1].index = 5;
+    }
+    SUBCASE("a gap at the beginning") {
+        append.entries.erase(append.entries.begin());
+    }
+    SUBCASE("an entry twice") {
+        append.entries[1].index = 3;
+    }
+    SUBCASE("decreasing terms") {
+        append.entries[1].term = term - 1;
+    }
+    SUBCASE("an entry of the future") {
+        append.entries[1].term = term + 1;
+    }
+    SUBCASE("an entry of term 0") {
+        append.entries[0].term = 0;
+    }
+    SUBCASE("a previous entry of the future") {
+        append.prev_log_term = term + 1;
+    }
+    SUBCASE("decreasing stamps") {
+        append.entries[1].stamp_ns = 150;
+    }
     SUBCASE("stamps below what is there") {
         append.entries[0].stamp_ns = append.entries[1].stamp_ns = 50;
     }
@@ -318,8 +332,12 @@ TEST_CASE("nonsense: acknowledgements of what the leader doesn't have are ignore
     Core& node = cluster.core(1);
     AppendEntriesReply reply;
     reply.header = {1, 2, 1, node.term()};
-    SUBCASE("beyond the last entry") { reply.match_index = 3; }
-    SUBCASE("beyond everything") { reply.match_index = std::numeric_limits<Index>::max(); }
+    SUBCASE("beyond the last entry") {
+        reply.match_index = 3;
+    }
+    SUBCASE("beyond everything") {
+        reply.match_index = std::numeric_limits<Index>::max();
+    }
     SUBCASE("of a round that never was") {
         reply.match_index = 2;
         reply.read_id = 1000;
@@ -345,6 +363,9 @@ TEST_CASE("nonsense: rejections that make no sense move nothing back below the m
             cluster.step(reply);
             CHECK(cluster.core(1).progress()[1].next_index == 3);
             CHECK(cluster.core(1).progress()[1].match_index == 2);
+            if (probed <= 2) {  // an old one: no reason to stop sending ahead
+                CHECK(cluster.core(1).progress()[1].state == Progress::State::replicate);
+            }
         }
     }
 }
@@ -363,7 +384,7 @@ class Nonsense {
             case 3:
                 return append();
             case 4:
-                return AppendEntriesReply{header(), number(), flag(), number(),
+                return AppendEntriesReply{header(), number(), flag(),  number(),
                                           number(), number(), number()};
             case 5:
                 return flag() ? Message(ReadIndexRequest{header(), number()})

@@ -1,4 +1,5 @@
-// Elections: PreVote, CheckQuorum, votes and their durability (paper §5.2, §5.4.1; thesis §6.2, §9.6).
+// Elections: PreVote, CheckQuorum, votes and their durability (paper §5.2, §5.4.1; thesis §6.2,
+// §9.6).
 
 #include <doctest/doctest.h>
 
@@ -377,8 +378,12 @@ TEST_CASE("election: votes only for logs that are up to date") {
         bool granted;
     };
     // The voter's log ends with index 3 of term 2.
-    for (const Case& one : std::vector<Case>{{3, 2, true},  {4, 2, true},   {1, 3, true},
-                                             {2, 2, false}, {100, 1, false}, {0, 0, false}}) {
+    for (const Case& one : std::vector<Case>{{3, 2, true},
+                                             {4, 2, true},
+                                             {1, 3, true},
+                                             {2, 2, false},
+                                             {100, 1, false},
+                                             {0, 0, false}}) {
         for (const bool pre_vote : {false, true}) {
             CAPTURE(one.last_index);
             CAPTURE(one.last_term);

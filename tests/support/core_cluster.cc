@@ -76,20 +76,36 @@ CoreCluster::CoreCluster(ClusterOptions options) : options_(std::move(options)) 
     }
 }
 
-CoreCluster::Member& CoreCluster::member(NodeId id) { return members_.at(id - 1); }
-const CoreCluster::Member& CoreCluster::member(NodeId id) const { return members_.at(id - 1); }
+CoreCluster::Member& CoreCluster::member(NodeId id) {
+    return members_.at(id - 1);
+}
+const CoreCluster::Member& CoreCluster::member(NodeId id) const {
+    return members_.at(id - 1);
+}
 
 Core& CoreCluster::core(NodeId id) {
     REQUIRE(member(id).core != nullptr);
     return *member(id).core;
 }
 
-bool CoreCluster::is_up(NodeId id) const { return member(id).core != nullptr; }
-std::vector<NodeId> CoreCluster::ids() const { return configuration_.voters; }
-const std::vector<Entry>& CoreCluster::disk(NodeId id) const { return member(id).disk; }
-HardState CoreCluster::disk_hard_state(NodeId id) const { return member(id).disk_hard_state; }
-const std::vector<Entry>& CoreCluster::applied(NodeId id) const { return member(id).applied; }
-const std::vector<ReadState>& CoreCluster::reads(NodeId id) const { return member(id).reads; }
+bool CoreCluster::is_up(NodeId id) const {
+    return member(id).core != nullptr;
+}
+std::vector<NodeId> CoreCluster::ids() const {
+    return configuration_.voters;
+}
+const std::vector<Entry>& CoreCluster::disk(NodeId id) const {
+    return member(id).disk;
+}
+HardState CoreCluster::disk_hard_state(NodeId id) const {
+    return member(id).disk_hard_state;
+}
+const std::vector<Entry>& CoreCluster::applied(NodeId id) const {
+    return member(id).applied;
+}
+const std::vector<ReadState>& CoreCluster::reads(NodeId id) const {
+    return member(id).reads;
+}
 
 NodeId CoreCluster::leader() const {
     NodeId newest = 0;
@@ -109,8 +125,7 @@ void CoreCluster::start(NodeId id) {
     CoreOptions options = options_.core;
     options.id = id;
     options.random_seed += id * 7919 + ++one.incarnation * 104729;
-    one.core =
-        std::make_unique<Core>(options, configuration_, one.disk_hard_state, one.disk);
+    one.core = std::make_unique<Core>(options, configuration_, one.disk_hard_state, one.disk);
     one.applied.clear();
     one.reads.clear();
     one.writes.clear();
@@ -161,7 +176,9 @@ ProposeResult CoreCluster::propose(NodeId id, std::string_view payload) {
     return result;
 }
 
-ReadId CoreCluster::read_index(NodeId id) { return core(id).read_index(); }
+ReadId CoreCluster::read_index(NodeId id) {
+    return core(id).read_index();
+}
 
 bool CoreCluster::transfer(NodeId from, NodeId target) {
     return core(from).transfer_leadership(target);
@@ -204,9 +221,15 @@ void CoreCluster::take_in(Message message) {
     }
 }
 
-void CoreCluster::hold_disk(NodeId id) { member(id).disk_held = true; }
-void CoreCluster::release_disk(NodeId id) { member(id).disk_held = false; }
-std::size_t CoreCluster::writes_under_way(NodeId id) const { return member(id).writes.size(); }
+void CoreCluster::hold_disk(NodeId id) {
+    member(id).disk_held = true;
+}
+void CoreCluster::release_disk(NodeId id) {
+    member(id).disk_held = false;
+}
+std::size_t CoreCluster::writes_under_way(NodeId id) const {
+    return member(id).writes.size();
+}
 
 void CoreCluster::write(Member& one, const Write& batch) {
     if (batch.hard_state.has_value()) {
@@ -234,8 +257,12 @@ bool CoreCluster::persist(NodeId id) {
     return true;
 }
 
-void CoreCluster::drop_if(Predicate predicate) { drop_.push_back(std::move(predicate)); }
-void CoreCluster::hold_if(Predicate predicate) { hold_.push_back(std::move(predicate)); }
+void CoreCluster::drop_if(Predicate predicate) {
+    drop_.push_back(std::move(predicate));
+}
+void CoreCluster::hold_if(Predicate predicate) {
+    hold_.push_back(std::move(predicate));
+}
 
 void CoreCluster::cut(NodeId from, NodeId to) {
     drop_if([=](const Message& m) { return header_of(m).from == from && header_of(m).to == to; });
@@ -255,7 +282,9 @@ void CoreCluster::release_held() {
     held_.clear();
 }
 
-void CoreCluster::forget_held() { held_.clear(); }
+void CoreCluster::forget_held() {
+    held_.clear();
+}
 
 void CoreCluster::deliver(std::size_t position) {
     REQUIRE(position < in_transit_.size());
@@ -351,15 +380,18 @@ void CoreCluster::check(NodeId id) {
     const Core& node = *one.core;
     require(node.term() >= one.seen_term, "the term of node ", id, " went back");
     require(node.commit_index() >= one.seen_commit, "commit of node ", id, " went back");
-    require(node.commit_index() <= node.log().last_index(), "node ", id, ": node.commit_index() <= node.log().last_index()");
-    require(node.log().stable_index() <= node.log().last_index(), "node ", id, ": node.log().stable_index() <= node.log().last_index()");
-    require(node.log().last_term() <= node.term(), "node ", id, ": node.log().last_term() <= node.term()");
+    require(node.commit_index() <= node.log().last_index(), "node ", id,
+            ": node.commit_index() <= node.log().last_index()");
+    require(node.log().stable_index() <= node.log().last_index(), "node ", id,
+            ": node.log().stable_index() <= node.log().last_index()");
+    require(node.log().last_term() <= node.term(), "node ", id,
+            ": node.log().last_term() <= node.term()");
     // What the core calls durable is on the disk, this very entry.
     const Index stable = node.log().stable_index();
     require(stable <= one.disk.size(), "node ", id, ": stable <= one.disk.size()");
     if (stable > 0) {
-        require(one.disk[stable - 1].term == node.log().at(stable).term,
-                        "node ", id, " takes index ", stable, " for durable");
+        require(one.disk[stable - 1].term == node.log().at(stable).term, "node ", id,
+                " takes index ", stable, " for durable");
     }
     check_leadership(id);
     const bool news = node.commit_index() > one.seen_commit;
@@ -380,24 +412,28 @@ void CoreCluster::check_leadership(NodeId id) {
     const auto [known, fresh] = leaders_.emplace(node.term(), id);
     require(known->second == id, "two leaders in term ", node.term());
     require(node.hard_state().voted_for == id, "node ", id, ": node.hard_state().voted_for == id");
-    require(member(id).disk_hard_state == node.hard_state(), "node ", id, ": member(id).disk_hard_state == node.hard_state()");
+    require(member(id).disk_hard_state == node.hard_state(), "node ", id,
+            ": member(id).disk_hard_state == node.hard_state()");
     if (!member(id).seen_leading) {
         require(fresh, "node ", id, " leads twice in term ", node.term());
         check_completeness(node, 1);
         check_log_matching();
     }
     for (const Progress& progress : node.progress()) {
-        require(progress.match_index < progress.next_index, "node ", id, ": progress.match_index < progress.next_index");
-        require(progress.next_index <= node.log().last_index() + 1, "node ", id, ": progress.next_index <= node.log().last_index() + 1");
-        require(progress.inflight_messages() <= node.options().inflight_messages_max, "node ", id, ": progress.inflight_messages() <= node.options().inflight_messages_max");
+        require(progress.match_index < progress.next_index, "node ", id,
+                ": progress.match_index < progress.next_index");
+        require(progress.next_index <= node.log().last_index() + 1, "node ", id,
+                ": progress.next_index <= node.log().last_index() + 1");
+        require(progress.inflight_messages() <= node.options().inflight_messages_max, "node ", id,
+                ": progress.inflight_messages() <= node.options().inflight_messages_max");
     }
 }
 
 void CoreCluster::check_completeness(const Core& leading, Index from) const {
     for (Index index = from; index <= committed_.size(); ++index) {
         if (committed_in_[index - 1] <= leading.term()) {
-            require(leading.log().matches(index, committed_[index - 1].term),
-                            "leader ", leading.id(), " lacks committed index ", index);
+            require(leading.log().matches(index, committed_[index - 1].term), "leader ",
+                    leading.id(), " lacks committed index ", index);
         }
     }
 }
@@ -417,7 +453,7 @@ void CoreCluster::check_commit(NodeId id) {
         const Entry& entry = node.log().at(index);
         if (index <= committed_.size()) {
             require(same(committed_[index - 1], entry), "node ", id,
-                            " committed something else at ", index);
+                    " committed something else at ", index);
             continue;
         }
         require(durable_on_quorum(entry), "index ", index, " committed too early");
@@ -446,8 +482,8 @@ void CoreCluster::check_log_matching() const {
             for (Index i = std::min(first.last_index(), second.last_index()); i > 0; --i) {
                 must_agree = must_agree || first.at(i).term == second.at(i).term;
                 if (must_agree) {
-                    require(same(first.at(i), second.at(i)), "logs ", a + 1, " and ",
-                                    b + 1, " differ at ", i, " below a match");
+                    require(same(first.at(i), second.at(i)), "logs ", a + 1, " and ", b + 1,
+                            " differ at ", i, " below a match");
                 }
             }
         }
@@ -465,23 +501,24 @@ void CoreCluster::check_vouching(const Member& one, const Message& message) cons
         return;
     }
     require(header.term <= disk.term, "node ", header.from, " spoke in term ", header.term,
-                    " before that was durable");
+            " before that was durable");
     if (vote != nullptr) {
-        require(disk.term > header.term || disk.voted_for == header.from, "node ", header.from, " asked for votes before its own was durable");
+        require(disk.term > header.term || disk.voted_for == header.from, "node ", header.from,
+                " asked for votes before its own was durable");
     }
     if (vote_reply != nullptr && vote_reply->granted) {
-        require((disk.term > header.term || disk.voted_for == header.to), "node ",
-                        header.from, " answered with a vote that is not durable");
+        require((disk.term > header.term || disk.voted_for == header.to), "node ", header.from,
+                " answered with a vote that is not durable");
     }
     if (append_reply != nullptr && !append_reply->rejected && header.term == disk.term) {
         const Index match = append_reply->match_index;
         require(match <= one.disk.size(), "node ", header.from, " vouched for ", match);
         const Member& asked = member(header.to);
-        const bool leads = asked.core != nullptr && asked.core->is_leader() &&
-                           asked.core->term() == header.term;
+        const bool leads =
+            asked.core != nullptr && asked.core->is_leader() && asked.core->term() == header.term;
         if (match > 0 && leads) {
             require(asked.core->log().matches(match, one.disk[match - 1].term), "node ",
-                            header.from, " vouched for another entry at ", match);
+                    header.from, " vouched for another entry at ", match);
         }
     }
 }

@@ -114,26 +114,26 @@ class TestClient {
     bool has_ended() const { return inbox_->has_ended; }
     bool was_reset() const { return inbox_->was_reset; }
 
-    // All complete responses received so far. `heads_only`: of HEAD.
-    std::vector<Answer> answers(bool heads_only = false) const {
-        std::vector<Answer> all;
-        std::string_view rest = inbox_->received;
+    // All complete responses received so far.
+    const std::vector<Answer>& answers() const {
+        Inbox& inbox = *inbox_;
         while (true) {
+            std::string_view rest = inbox.received;
+            rest.remove_prefix(inbox.parsed_bytes);
             const std::size_t end = rest.find("\r\n\r\n");
             if (end == std::string_view::npos) {
-                return all;
+                return inbox.answers;
             }
             Answer answer = parse_head(rest.substr(0, end + 2));
-            rest.remove_prefix(end + 4);
             const auto length = answer.headers.find("content-length");
             const std::size_t body =
-                heads_only || length == answer.headers.end() ? 0 : std::stoul(length->second);
-            if (rest.size() < body) {
-                return all;
+                length == answer.headers.end() ? 0 : std::stoul(length->second);
+            if (rest.size() < end + 4 + body) {
+                return inbox.answers;
             }
-            answer.body = rest.substr(0, body);
-            rest.remove_prefix(body);
-            all.push_back(std::move(answer));
+            answer.body = rest.substr(end + 4, body);
+            inbox.parsed_bytes += end + 4 + body;
+            inbox.answers.push_back(std::move(answer));
         }
     }
 
@@ -141,6 +141,8 @@ class TestClient {
     struct Inbox {
         std::shared_ptr<Socket> socket;
         std::string received;
+        std::size_t parsed_bytes = 0;
+        std::vector<Answer> answers;
         bool has_ended = false;
         bool was_reset = false;
     };
@@ -215,11 +217,10 @@ struct GatewayFixture {
         REQUIRE(is_so());
     }
 
-    std::vector<Answer> wait_for_answers(TestClient& client, std::size_t count) {
+    const std::vector<Answer>& wait_for_answers(TestClient& client, std::size_t count) {
         wait_for([&] { return client.answers().size() >= count; });
-        std::vector<Answer> answers = client.answers();
-        REQUIRE(answers.size() == count);
-        return answers;
+        REQUIRE(client.answers().size() == count);
+        return client.answers();
     }
 
     Answer wait_for_answer(TestClient& client) { return wait_for_answers(client, 1).front(); }

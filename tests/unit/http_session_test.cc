@@ -1,8 +1,11 @@
 #include "server/http_session.h"
 
+#include <cstdio>
 #include <string>
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "gateway_fixture.h"
 #include "server/router.h"
@@ -89,6 +92,17 @@ TEST_CASE("http session: pipelined requests are answered in order") {
     const std::vector<Answer> answers = fixture.wait_for_answers(client, 4);
     CHECK(answers[2].status == 200);
     CHECK(answers[3].status == 404);
+}
+
+TEST_CASE("http session: HEAD is answered without a body") {
+    GatewayFixture fixture;
+    answer_at_once(fixture);
+    TestClient client = fixture.connect();
+    client.send("HEAD /v1/values/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    fixture.wait_for([&] { return client.has_ended(); });
+    CHECK(client.received().find("HTTP/1.1 200 ") == 0);
+    CHECK(client.received().find("Content-Length: ") != std::string::npos);
+    CHECK(client.received().substr(client.received().size() - 4) == "\r\n\r\n");
 }
 
 TEST_CASE("http session: many pipelined requests are all answered") {
@@ -497,6 +511,38 @@ TEST_CASE("gateway: an address it can't listen on is told") {
     Gateway second(fixture.context, fixture.node, options);
     const std::string error = second.start();
     CHECK(error.find("cannot listen on 127.0.0.1 port") == 0);
+}
+
+TEST_CASE("gateway: a host name will do to listen on") {
+    GatewayOptions options = quick_options();
+    options.host = "localhost";
+    GatewayFixture fixture(options);
+    CHECK(fixture.gateway->port() != 0);
+    options.host = "nowhere.invalid";
+    Gateway second(fixture.context, fixture.node, options);
+    CHECK(second.start().find("cannot resolve nowhere.invalid") == 0);
+}
+
+TEST_CASE("gateway: a lack of file descriptors is waited out") {
+    GatewayFixture fixture;
+    answer_at_once(fixture);
+    fixture.context.poll();
+    TestClient client = fixture.connect();
+    client.send(get_a);
+    rlimit limit{};
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    const int lowest_free = dup(0);
+    REQUIRE(lowest_free >= 0);
+    close(lowest_free);
+    const rlimit none_left{static_cast<rlim_t>(lowest_free), limit.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &none_left) == 0);
+    for (int i = 0; i < 10; ++i) {
+        fixture.context.poll();
+    }
+    const std::size_t accepted = fixture.gateway->connection_count();
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK(accepted == 0);
+    CHECK(fixture.wait_for_answer(client).status == 200);
 }
 
 TEST_CASE("gateway: connections are dealt in turn") {

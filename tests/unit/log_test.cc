@@ -1,0 +1,153 @@
+#include "raft/log.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/support/core_cluster.h"
+
+namespace {
+
+using namespace cairn::raft;
+using cairn::raft::testing::entries_of_terms;
+using cairn::raft::testing::make_entry;
+
+Log log_of(const std::vector<Term>& terms) {
+    return {0, 0, entries_of_terms(terms)};
+}
+
+TEST_CASE("log: an empty one") {
+    const Log log(0, 0, {});
+    CHECK(log.first_index() == 1);
+    CHECK(log.last_index() == 0);
+    CHECK(log.last_term() == 0);
+    CHECK(log.last_stamp_ns() == 0);
+    CHECK(log.stable_index() == 0);
+    CHECK_FALSE(log.has_unsaved());
+    CHECK(log.matches(0, 0));
+    CHECK_FALSE(log.matches(0, 1));
+    CHECK_FALSE(log.matches(1, 0));
+    CHECK(log.is_up_to_date(0, 0));
+}
+
+TEST_CASE("log: what was recovered is durable") {
+    const Log log = log_of({1, 1, 3});
+    CHECK(log.last_index() == 3);
+    CHECK(log.last_term() == 3);
+    CHECK(log.stable_index() == 3);
+    CHECK(log.handed_out_index() == 3);
+    CHECK_FALSE(log.has_unsaved());
+}
+
+TEST_CASE("log: terms and matches, at the base and beyond the ends") {
+    const Log log(10, 4, {make_entry(11, 4), make_entry(12, 6)});
+    CHECK(log.first_index() == 11);
+    CHECK(log.last_index() == 12);
+    CHECK(log.term_at(9) == std::nullopt);
+    CHECK(log.term_at(10) == Term{4});
+    CHECK(log.term_at(11) == Term{4});
+    CHECK(log.term_at(12) == Term{6});
+    CHECK(log.term_at(13) == std::nullopt);
+    CHECK(log.matches(12, 6));
+    CHECK_FALSE(log.matches(12, 4));
+    CHECK_FALSE(log.matches(13, 6));
+    CHECK(log.at(12).index == 12);
+    const Log bare(10, 4, {});
+    CHECK(bare.last_index() == 10);
+    CHECK(bare.last_term() == 4);
+}
+
+TEST_CASE("log: up to date is the last term first, then the length (paper, 5.4.1)") {
+    const Log log = log_of({1, 2, 2});
+    CHECK(log.is_up_to_date(3, 2));
+    CHECK(log.is_up_to_date(4, 2));
+    CHECK_FALSE(log.is_up_to_date(2, 2));
+    CHECK(log.is_up_to_date(1, 3));
+    CHECK(log.is_up_to_date(0, 3));
+    CHECK_FALSE(log.is_up_to_date(100, 1));
+}
+
+TEST_CASE("log: where logs that differ may still agree") {
+    const Log log = log_of({1, 1, 3, 3, 5});
+    CHECK(log.last_index_with_term_at_most(5, 5) == 5);
+    CHECK(log.last_index_with_term_at_most(5, 4) == 4);
+    CHECK(log.last_index_with_term_at_most(5, 2) == 2);
+    CHECK(log.last_index_with_term_at_most(3, 5) == 3);
+    CHECK(log.last_index_with_term_at_most(99, 3) == 4);
+    CHECK(log.last_index_with_term_at_most(5, 0) == 0);
+    CHECK(log.last_index_with_term_at_most(0, 9) == 0);
+    const Log above(10, 4, {make_entry(11, 6)});
+    CHECK(above.last_index_with_term_at_most(11, 5) == 10);
+    CHECK(above.last_index_with_term_at_most(11, 1) == 10);  // no further than the base
+}
+
+TEST_CASE("log: entries go out once, in order, in pieces of about a size") {
+    Log log(0, 0, {});
+    for (Index index = 1; index <= 4; ++index) {
+        log.append(make_entry(index, 1, "0123456789"));
+    }
+    CHECK(log.has_unsaved());
+    CHECK(log.stable_index() == 0);
+    std::vector<Entry> out;
+    log.hand_out(15, out);
+    REQUIRE(out.size() == 2);
+    CHECK(out[0].index == 1);
+    CHECK(log.handed_out_index() == 2);
+    log.hand_out(1, out);  // a larger one goes all the same
+    REQUIRE(out.size() == 3);
+    CHECK(out[2].index == 3);
+    log.hand_out(1000, out);
+    CHECK(out.size() == 4);
+    CHECK_FALSE(log.has_unsaved());
+    log.hand_out(1000, out);
+    CHECK(out.size() == 4);
+}
+
+TEST_CASE("log: durable up to what was said, never less than before") {
+    Log log(0, 0, {});
+    for (Index index = 1; index <= 3; ++index) {
+        log.append(make_entry(index, 1));
+    }
+    std::vector<Entry> out;
+    log.hand_out(1000, out);
+    log.mark_stable(2);
+    CHECK(log.stable_index() == 2);
+    log.mark_stable(1);
+    CHECK(log.stable_index() == 2);
+    log.mark_stable(3);
+    CHECK(log.stable_index() == 3);
+}
+
+TEST_CASE("log: truncation takes the claim to durability and goes to the disk again") {
+    Log log = log_of({1, 1, 2, 2});
+    log.truncate_from(3);
+    CHECK(log.last_index() == 2);
+    CHECK(log.last_term() == 1);
+    CHECK(log.stable_index() == 2);
+    CHECK(log.handed_out_index() == 2);
+    log.append(make_entry(3, 5));
+    CHECK(log.stable_index() == 2);
+    std::vector<Entry> out;
+    log.hand_out(1000, out);
+    REQUIRE(out.size() == 1);
+    CHECK(out[0].index == 3);
+    CHECK(out[0].term == 5);
+    log.truncate_from(7);  // nothing there
+    CHECK(log.last_index() == 3);
+    log.truncate_from(1);
+    CHECK(log.last_index() == 0);
+    CHECK(log.stable_index() == 0);
+}
+
+TEST_CASE("log: truncating what was never handed out leaves the rest as it was") {
+    Log log = log_of({1});
+    log.append(make_entry(2, 1));
+    log.append(make_entry(3, 1));
+    std::vector<Entry> out;
+    log.hand_out(1, out);
+    REQUIRE(log.handed_out_index() == 2);
+    log.truncate_from(3);
+    CHECK(log.handed_out_index() == 2);
+    CHECK(log.stable_index() == 1);
+    CHECK_FALSE(log.has_unsaved());
+}
+
+}  // namespace
