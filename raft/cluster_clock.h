@@ -25,13 +25,13 @@ class ClusterClock {
         return last_ns_;
     }
 
-    // A leader said that log time is `told_ns`. Only moves forward what we believe: our own
-    // estimate is at most what a leader's clock shows, so a smaller value is an old message.
+    // The leader that is followed said that log time is `told_ns`. Its word counts, also when it is
+    // less than our estimate: a steady clock that runs faster than the leader's must not add up.
+    // What now_ns() has returned is never taken back.
     void observe(std::int64_t told_ns, std::int64_t steady_ns) {
-        if (told_ns > now_ns(steady_ns)) {
-            base_ns_ = told_ns;
-            base_steady_ns_ = steady_ns;
-        }
+        now_ns(steady_ns);
+        base_ns_ = told_ns;
+        base_steady_ns_ = steady_ns;
     }
 
  private:

@@ -45,6 +45,9 @@ Core::Core(const CoreOptions& options, Configuration configuration, HardState ha
     // a new question and name an index from before it was asked.
     next_read_id_ = random_.next() >> 2U;
     reset_election_timer();
+    if (configuration_.voters == std::vector<NodeId>{options_.id} && !configuration_.is_joint()) {
+        election_elapsed_ = randomized_timeout_;  // alone: there is nobody to wait for
+    }
 }
 
 Header Core::header_for(NodeId to) const {

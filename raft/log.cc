@@ -42,12 +42,16 @@ bool Log::is_up_to_date(Index other_last_index, Term other_last_term) const {
 }
 
 Index Log::last_index_with_term_at_most(Index index, Term term) const {
-    Index candidate = std::min(index, last_index());
-    // Terms never decrease along the log, so the first that fits is the largest.
-    while (candidate > base_index_ && at(candidate).term > term) {
-        --candidate;
+    // Terms never decrease along the log: everything up to the answer fits, nothing after it does.
+    const auto begin = entries_.begin();
+    const Index upper = std::min(index, last_index());
+    if (upper <= base_index_) {
+        return std::max(upper, base_index_);
     }
-    return candidate;
+    const auto end = begin + static_cast<std::ptrdiff_t>(upper - base_index_);
+    const auto past = std::upper_bound(
+        begin, end, term, [](Term wanted, const Entry& entry) { return wanted < entry.term; });
+    return base_index_ + static_cast<Index>(past - begin);
 }
 
 void Log::append(Entry entry) {

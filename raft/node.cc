@@ -30,8 +30,11 @@ void Node::on_message(Message message, std::int64_t steady_ns) {
     note_heard(header.from, steady_ns);
     core_.set_clock(clock_.now_ns(steady_ns));
     core_.step(std::move(message));
-    if (leader_clock_ns != 0 && core_.leader_id() == header.from &&
-        core_.term() == header.term) {
+    const bool from_leader = header.group == core_.options().group &&
+                             core_.leader_id() == header.from && core_.term() == header.term;
+    // No clock of ours shows a time beyond some centuries; nor must a sum overflow.
+    constexpr std::int64_t clock_ns_max = std::int64_t{1} << 62U;
+    if (from_leader && leader_clock_ns > 0 && leader_clock_ns < clock_ns_max) {
         clock_.observe(leader_clock_ns, steady_ns);
     }
 }

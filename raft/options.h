@@ -12,8 +12,9 @@ struct CoreOptions {
     NodeId id = 0;
     GroupId group = 1;
 
-    // A follower campaigns after a number of ticks without its leader, drawn anew from [T, 2T); a
-    // leader steps down after T without a quorum (CheckQuorum, thesis §6.2).
+    // A follower campaigns after a number of ticks without its leader, drawn anew from [T, 2T). A
+    // leader looks every T whether a quorum was heard since it last looked (CheckQuorum, thesis
+    // §6.2), so it steps down between T and 2T after it lost one.
     int election_timeout_ticks = 30;
     int heartbeat_ticks = 5;
 
