@@ -1,5 +1,6 @@
 #include "raft/codec.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -138,6 +139,28 @@ void to_wire(const TimeoutNow&, v1::PeerMessage& wire) {
     wire.mutable_timeout_now();
 }
 
+void to_wire(const InstallSnapshot& message, v1::PeerMessage& wire) {
+    v1::InstallSnapshot& fields = *wire.mutable_install_snapshot();
+    fields.set_last_included_index(message.last_included.index);
+    fields.set_last_included_term(message.last_included.term);
+    fields.set_last_included_stamp_ns(message.last_included.stamp_ns);
+    const Configuration& configuration = message.configuration;
+    fields.mutable_voters()->Assign(configuration.voters.begin(), configuration.voters.end());
+    fields.mutable_outgoing_voters()->Assign(configuration.outgoing_voters.begin(),
+                                             configuration.outgoing_voters.end());
+    fields.mutable_learners()->Assign(configuration.learners.begin(),
+                                      configuration.learners.end());
+    fields.set_content_bytes(message.content_bytes);
+    fields.set_offset(message.offset);
+    fields.set_leader_clock_ns(message.leader_clock_ns);
+}
+
+void to_wire(const InstallSnapshotReply& message, v1::PeerMessage& wire) {
+    v1::InstallSnapshotReply& fields = *wire.mutable_install_snapshot_reply();
+    fields.set_last_included_index(message.last_included_index);
+    fields.set_next_offset(message.next_offset);
+}
+
 RequestVote from_wire(const v1::RequestVote& fields) {
     return {.header = {},
             .last_log_index = fields.last_log_index(),
@@ -181,6 +204,34 @@ ReadIndexReply from_wire(const v1::ReadIndexReply& fields) {
             .read_index = fields.read_index()};
 }
 
+// As a Configuration promises: sorted, no duplicates.
+std::vector<NodeId> ids_from_wire(const google::protobuf::RepeatedField<std::uint64_t>& fields) {
+    std::vector<NodeId> ids(fields.begin(), fields.end());
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    return ids;
+}
+
+InstallSnapshot from_wire(const v1::InstallSnapshot& fields) {
+    return {.header = {},
+            .last_included = {.index = fields.last_included_index(),
+                              .term = fields.last_included_term(),
+                              .stamp_ns = fields.last_included_stamp_ns()},
+            .configuration = {.voters = ids_from_wire(fields.voters()),
+                              .outgoing_voters = ids_from_wire(fields.outgoing_voters()),
+                              .learners = ids_from_wire(fields.learners())},
+            .content_bytes = fields.content_bytes(),
+            .offset = fields.offset(),
+            .data = {},
+            .leader_clock_ns = fields.leader_clock_ns()};
+}
+
+InstallSnapshotReply from_wire(const v1::InstallSnapshotReply& fields) {
+    return {.header = {},
+            .last_included_index = fields.last_included_index(),
+            .next_offset = fields.next_offset()};
+}
+
 // False when the message is of no kind known here.
 bool from_wire(const v1::PeerMessage& wire, Message& message) {
     switch (wire.message_case()) {
@@ -204,6 +255,12 @@ bool from_wire(const v1::PeerMessage& wire, Message& message) {
             break;
         case v1::PeerMessage::kTimeoutNow:
             message = TimeoutNow{};
+            break;
+        case v1::PeerMessage::kInstallSnapshot:
+            message = from_wire(wire.install_snapshot());
+            break;
+        case v1::PeerMessage::kInstallSnapshotReply:
+            message = from_wire(wire.install_snapshot_reply());
             break;
         case v1::PeerMessage::MESSAGE_NOT_SET:
             return false;
@@ -365,6 +422,12 @@ FrameFault decode_message(const Frame& frame, NodeId from, NodeId to, Message& m
             decode_entries(body, wire.append_entries().entry_count(), frame.owner, *append);
         return good ? FrameFault::none : FrameFault::bad_entries;
     }
+    if (auto* chunk = std::get_if<InstallSnapshot>(&message)) {
+        chunk->data = frame.owner == nullptr
+                          ? Payload::copy_of(body)
+                          : Payload({frame.owner, body.data()}, body.size());
+        return FrameFault::none;
+    }
     return body.empty() ? FrameFault::none : FrameFault::malformed_message;
 }
 
@@ -402,6 +465,10 @@ EncodeOutcome FrameEncoder::encode(const Message& message, Outbox& outbox) {
             body_bytes += entry_header_bytes + entry.payload.size();
         }
     }
+    const auto* chunk = std::get_if<InstallSnapshot>(&message);
+    if (chunk != nullptr) {
+        body_bytes += chunk->data.size();
+    }
     const EncodeOutcome outcome = room_for(body_bytes, outbox);
     if (outcome != EncodeOutcome::queued) {
         return outcome;
@@ -416,6 +483,9 @@ EncodeOutcome FrameEncoder::encode(const Message& message, Outbox& outbox) {
             encode_entry_header(entry, writer.extend(entry_header_bytes));
             writer.payload(entry.payload);
         }
+    }
+    if (chunk != nullptr) {
+        writer.payload(chunk->data);
     }
     writer.finish();
     return EncodeOutcome::queued;

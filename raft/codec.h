@@ -13,6 +13,8 @@
 //
 //     u32 payload bytes | u8 kind | 3 zero bytes | u64 stamp_ns | u64 index | u64 term | payload
 //
+// and for InstallSnapshot the chunk.
+//
 // Encoding puts a frame into an Outbox; large payloads go in by reference. Decoding trusts nothing:
 // what it accepts is whole, has consecutive entries with terms that don't decrease nor pass the
 // speaker's, and comes from and goes to whom the connection belongs to. It makes at most one

@@ -25,16 +25,20 @@ void Ready::clear() {
     entries.clear();
     committed.clear();
     reads.clear();
+    snapshots_wanted.clear();
+    snapshot_chunks.clear();
+    snapshot_replies.clear();
 }
 
-Core::Core(const CoreOptions& options, Configuration configuration, HardState hard_state,
-           std::vector<Entry> recovered)
+Core::Core(const CoreOptions& options, CoreStart start)
     : options_(options),
-      configuration_(std::move(configuration)),
-      hard_state_(hard_state),
-      durable_hard_state_(hard_state),
-      persisting_hard_state_(hard_state),
-      log_(0, 0, std::move(recovered)),
+      configuration_(std::move(start.configuration)),
+      hard_state_(start.hard_state),
+      durable_hard_state_(start.hard_state),
+      persisting_hard_state_(start.hard_state),
+      log_(start.base, std::move(start.entries)),
+      commit_index_(start.base.index),
+      handed_out_commit_(start.base.index),
       random_(options.random_seed) {
     RAFT_ASSERT(validate(options_).empty());
     RAFT_ASSERT(!configuration_.voters.empty());
@@ -108,7 +112,8 @@ bool Core::step_term(const Message& message) {
         if (vote_reply != nullptr && vote_reply->pre_vote && vote_reply->granted) {
             return true;  // carries the term we asked about
         }
-        const bool from_leader = std::holds_alternative<AppendEntries>(message);
+        const bool from_leader = std::holds_alternative<AppendEntries>(message) ||
+                                 std::holds_alternative<InstallSnapshot>(message);
         become_follower(header.term, from_leader ? header.from : 0);
         return true;
     }
@@ -116,7 +121,8 @@ bool Core::step_term(const Message& message) {
         return true;
     }
     // An old term: tell a deposed leader or a stuck candidate that time has gone on.
-    if (std::holds_alternative<AppendEntries>(message)) {
+    if (std::holds_alternative<AppendEntries>(message) ||
+        std::holds_alternative<InstallSnapshot>(message)) {
         AppendEntriesReply reply;
         reply.header = header_for(header.from);
         reply.rejected = true;
@@ -136,6 +142,8 @@ void Core::dispatch(Message& message) {
         void operator()(const RequestVoteReply& m) const { core.on_request_vote_reply(m); }
         void operator()(const ReadIndexRequest& m) const { core.on_read_index_request(m); }
         void operator()(const ReadIndexReply& m) const { core.on_read_index_reply(m); }
+        void operator()(InstallSnapshot& m) const { core.on_install_snapshot(m); }
+        void operator()(const InstallSnapshotReply& m) const { core.on_install_snapshot_reply(m); }
         void operator()(const TimeoutNow& m) const { core.on_timeout_now(m); }
     };
     std::visit(Handler{*this}, message);
@@ -233,6 +241,9 @@ void Core::take_ready(bool may_persist, Ready& ready) {
     }
     std::swap(ready.messages, messages_);
     std::swap(ready.reads, reads_);
+    std::swap(ready.snapshots_wanted, snapshots_wanted_);
+    std::swap(ready.snapshot_chunks, snapshot_chunks_);
+    std::swap(ready.snapshot_replies, snapshot_replies_);
 }
 
 void Core::peer_unreachable(NodeId peer) {

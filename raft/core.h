@@ -66,7 +66,23 @@ struct Ready {
     std::vector<Entry> entries;    // an entry at index i replaces everything at i and above
     std::vector<Entry> committed;  // apply, in this order
     std::vector<ReadState> reads;
+    // Members whose next entry is no longer in the log: send them the newest snapshot, then
+    // snapshot_failed() if that came to nothing.
+    std::vector<NodeId> snapshots_wanted;
+    // Chunks of a snapshot from the leader, to be gathered; installed() when it is durable and the
+    // state machine has been replaced.
+    std::vector<InstallSnapshot> snapshot_chunks;
+    // Answers to ours.
+    std::vector<InstallSnapshotReply> snapshot_replies;
     void clear();
+};
+
+// Where a core begins: what the newest snapshot includes, or nothing at all.
+struct CoreStart {
+    LogPosition base;
+    Configuration configuration;
+    HardState hard_state;
+    std::vector<Entry> entries;  // durable, consecutive from base.index + 1
 };
 
 enum class RoleName : std::uint8_t { follower, pre_candidate, candidate, leader };
@@ -82,10 +98,9 @@ struct CoreStatistics {
 
 class Core {
  public:
-    // `recovered` continue from index 1. `options` must be valid and `configuration` must have at
-    // least one and at most voters_max voters.
-    Core(const CoreOptions& options, Configuration configuration, HardState hard_state,
-         std::vector<Entry> recovered);
+    // `options` must be valid and the configuration must have at least one and at most voters_max
+    // voters. What the base includes counts as committed and applied.
+    Core(const CoreOptions& options, CoreStart start);
 
     // One message from a peer.
     void step(Message message);
@@ -105,6 +120,19 @@ class Core {
     bool transfer_leadership(NodeId target);
     // The batch `sequence` and all before it are durable.
     void persisted(Sequence sequence);
+    // A durable snapshot includes everything up to `index`: the log before it isn't needed any more.
+    // Returns the first index that is still kept.
+    Index compact(Index index);
+    // A snapshot from the leader is durable and the state machine holds its state; the log goes on
+    // after it. False, and nothing happens, when this node is as far already. `log_replaced` says
+    // whether the log's entries were given up (they didn't match), so that the one on disk must be
+    // too.
+    bool installed(const LogPosition& last_included, const Configuration& configuration,
+                   bool& log_replaced);
+    // The snapshot for `peer` was not delivered; it is wanted again when it still is.
+    void snapshot_failed(NodeId peer);
+    // How far a snapshot from the leader has been gathered.
+    void snapshot_received(Index last_included_index, std::uint64_t next_offset);
     // Hints from the network: what was on its way to `peer` may be lost; it can be reached again.
     void peer_unreachable(NodeId peer);
     void peer_reachable(NodeId peer);
@@ -212,6 +240,7 @@ class Core {
     void broadcast_heartbeat(Leader& leader);
     void maybe_commit(Leader& leader);
     void commit_to(Index index);
+    bool accept_leader(NodeId from);
     void on_append_entries(AppendEntries& message);
     bool valid_entries(const AppendEntries& message) const;
     bool append_from_leader(AppendEntries& message);
@@ -219,6 +248,11 @@ class Core {
     void acknowledge(NodeId leader);
     void on_append_entries_reply(const AppendEntriesReply& message);
     void on_append_rejected(Progress& progress, const AppendEntriesReply& message);
+
+    // core_snapshot.cc
+    void send_snapshot_heartbeat(Progress& progress);
+    void on_install_snapshot(InstallSnapshot& message);
+    void on_install_snapshot_reply(const InstallSnapshotReply& message);
 
     // core_read.cc
     void start_read_round(Leader& leader);
@@ -261,6 +295,9 @@ class Core {
     std::vector<Message> messages_;
     std::vector<Message> gated_;  // wait until term and vote are durable
     std::vector<ReadState> reads_;
+    std::vector<NodeId> snapshots_wanted_;
+    std::vector<InstallSnapshot> snapshot_chunks_;
+    std::vector<InstallSnapshotReply> snapshot_replies_;
     CoreStatistics statistics_;
 };
 

@@ -38,6 +38,17 @@ void Core::send_appends(Leader& leading) {
 
 // Sends what `progress` is to get next; returns whether entries went out.
 bool Core::send_append(Leader& leading, Progress& progress, bool even_if_empty) {
+    if (progress.state != Progress::State::snapshot &&
+        progress.next_index < log_.first_index()) {
+        progress.become_snapshot();
+        snapshots_wanted_.push_back(progress.id);
+    }
+    if (progress.state == Progress::State::snapshot) {
+        if (even_if_empty) {
+            send_snapshot_heartbeat(progress);
+        }
+        return false;
+    }
     const bool probing = progress.state == Progress::State::probe;
     const bool held_back = probing ? progress.probe_sent : progress.window_full(options_);
     if (held_back && !even_if_empty) {
@@ -115,16 +126,24 @@ void Core::commit_to(Index index) {
     }
 }
 
-void Core::on_append_entries(AppendEntries& message) {
-    const NodeId from = message.header.from;
+// Whether `from` leads in this term, as far as this node knows; follows it from now on.
+bool Core::accept_leader(NodeId from) {
     if (is_leader() || (leader_id_ != 0 && leader_id_ != from)) {
         ++statistics_.rejected_messages;  // two leaders in one term: not ours to resolve
-        return;
+        return false;
     }
     if (leader_id_ != from || !std::holds_alternative<Follower>(role_)) {
         become_follower(hard_state_.term, from);
     }
     election_elapsed_ = 0;
+    return true;
+}
+
+void Core::on_append_entries(AppendEntries& message) {
+    const NodeId from = message.header.from;
+    if (!accept_leader(from)) {
+        return;
+    }
     if (!valid_entries(message)) {
         ++statistics_.rejected_messages;
         return;
@@ -249,7 +268,9 @@ void Core::on_append_entries_reply(const AppendEntriesReply& message) {
         return;
     }
     const bool news = progress->acknowledged(message.match_index);
-    if (progress->state == Progress::State::probe) {
+    if (progress->state == Progress::State::probe ||
+        (progress->state == Progress::State::snapshot &&
+         progress->match_index >= log_.base().index)) {
         progress->become_replicate();
     }
     if (news) {
@@ -260,6 +281,9 @@ void Core::on_append_entries_reply(const AppendEntriesReply& message) {
 
 // The follower's log differs at the probe; go back by whole terms (paper §5.3, end).
 void Core::on_append_rejected(Progress& progress, const AppendEntriesReply& message) {
+    if (progress.state == Progress::State::snapshot) {
+        return;
+    }
     const Index probed = message.rejected_prev_log_index;
     const bool stale = progress.state == Progress::State::replicate
                            ? probed <= progress.match_index
@@ -268,7 +292,12 @@ void Core::on_append_rejected(Progress& progress, const AppendEntriesReply& mess
         return;
     }
     Index next = std::min(message.hint_index, probed - 1);
-    next = log_.last_index_with_term_at_most(next, message.hint_term) + 1;
+    // Below what the log still has nothing can be compared: the next append finds that out and
+    // wants a snapshot instead.
+    if (next >= log_.base().index) {
+        next = log_.last_index_with_term_at_most(next, message.hint_term);
+    }
+    ++next;
     if (progress.state == Progress::State::replicate) {
         progress.become_probe();
     }

@@ -6,8 +6,7 @@
 
 namespace cairn::raft {
 
-Log::Log(Index base_index, Term base_term, std::vector<Entry> recovered)
-    : base_index_(base_index), base_term_(base_term) {
+Log::Log(const LogPosition& base, std::vector<Entry> recovered) : base_(base) {
     for (Entry& entry : recovered) {
         append(std::move(entry));
     }
@@ -16,10 +15,10 @@ Log::Log(Index base_index, Term base_term, std::vector<Entry> recovered)
 }
 
 std::optional<Term> Log::term_at(Index index) const {
-    if (index == base_index_) {
-        return base_term_;
+    if (index == base_.index) {
+        return base_.term;
     }
-    if (index < base_index_ || index > last_index()) {
+    if (index < base_.index || index > last_index()) {
         return std::nullopt;
     }
     return at(index).term;
@@ -31,9 +30,9 @@ bool Log::matches(Index index, Term term) const {
 }
 
 const Entry& Log::at(Index index) const {
-    RAFT_ASSERT(index > base_index_);
+    RAFT_ASSERT(index > base_.index);
     RAFT_ASSERT(index <= last_index());
-    return entries_[index - base_index_ - 1];
+    return entries_[index - base_.index - 1];
 }
 
 bool Log::is_up_to_date(Index other_last_index, Term other_last_term) const {
@@ -45,13 +44,13 @@ Index Log::last_index_with_term_at_most(Index index, Term term) const {
     // Terms never decrease along the log: everything up to the answer fits, nothing after it does.
     const auto begin = entries_.begin();
     const Index upper = std::min(index, last_index());
-    if (upper <= base_index_) {
-        return std::max(upper, base_index_);
+    if (upper <= base_.index) {
+        return std::max(upper, base_.index);
     }
-    const auto end = begin + static_cast<std::ptrdiff_t>(upper - base_index_);
+    const auto end = begin + static_cast<std::ptrdiff_t>(upper - base_.index);
     const auto past = std::upper_bound(
         begin, end, term, [](Term wanted, const Entry& entry) { return wanted < entry.term; });
-    return base_index_ + static_cast<Index>(past - begin);
+    return base_.index + static_cast<Index>(past - begin);
 }
 
 void Log::append(Entry entry) {
@@ -62,12 +61,28 @@ void Log::append(Entry entry) {
 }
 
 void Log::truncate_from(Index index) {
-    RAFT_ASSERT(index > base_index_);
+    RAFT_ASSERT(index > base_.index);
     while (last_index() >= index) {
         entries_.pop_back();
     }
     stable_index_ = std::min(stable_index_, index - 1);
     handed_out_index_ = std::min(handed_out_index_, index - 1);
+}
+
+void Log::compact(Index index) {
+    RAFT_ASSERT(index <= stable_index_);
+    while (base_.index < index) {
+        const Entry& entry = entries_.front();
+        base_ = {entry.index, entry.term, entry.stamp_ns};
+        entries_.pop_front();
+    }
+}
+
+void Log::reset(const LogPosition& base) {
+    base_ = base;
+    entries_.clear();
+    stable_index_ = base.index;
+    handed_out_index_ = base.index;
 }
 
 void Log::hand_out(std::size_t bytes_max, std::vector<Entry>& out) {

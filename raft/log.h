@@ -17,16 +17,19 @@ namespace cairn::raft {
 
 class Log {
  public:
-    // `recovered` are durable entries, consecutive from base_index + 1.
-    Log(Index base_index, Term base_term, std::vector<Entry> recovered);
+    // `recovered` are durable entries, consecutive from base.index + 1.
+    Log(const LogPosition& base, std::vector<Entry> recovered);
 
-    Index first_index() const { return base_index_ + 1; }
-    Index last_index() const { return base_index_ + entries_.size(); }
-    Term last_term() const { return entries_.empty() ? base_term_ : entries_.back().term; }
+    // What lies before the first entry; its term is known, its content isn't kept.
+    const LogPosition& base() const { return base_; }
+    Index first_index() const { return base_.index + 1; }
+    Index last_index() const { return base_.index + entries_.size(); }
+    Term last_term() const { return entries_.empty() ? base_.term : entries_.back().term; }
     Index stable_index() const { return stable_index_; }
     Index handed_out_index() const { return handed_out_index_; }
-    // Stamp of the last entry; 0 without one.
-    std::int64_t last_stamp_ns() const { return entries_.empty() ? 0 : entries_.back().stamp_ns; }
+    std::int64_t last_stamp_ns() const {
+        return entries_.empty() ? base_.stamp_ns : entries_.back().stamp_ns;
+    }
 
     // The term of the entry at `index`, none below the base or above the end.
     std::optional<Term> term_at(Index index) const;
@@ -45,6 +48,11 @@ class Log {
     // Removes the entries at `index` and above.
     void truncate_from(Index index);
 
+    // Forgets the entries up to `index`, which must be durable.
+    void compact(Index index);
+    // Forgets everything and goes on after `base`.
+    void reset(const LogPosition& base);
+
     // Entries not yet handed to the disk, at most about `bytes_max` of payload; marks them handed
     // out.
     void hand_out(std::size_t bytes_max, std::vector<Entry>& out);
@@ -53,8 +61,7 @@ class Log {
     void mark_stable(Index index);
 
  private:
-    Index base_index_;
-    Term base_term_;
+    LogPosition base_;
     std::deque<Entry> entries_;
     Index stable_index_;
     Index handed_out_index_;

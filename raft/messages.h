@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "raft/configuration.h"
 #include "raft/types.h"
 
 namespace cairn::raft {
@@ -74,13 +75,34 @@ struct ReadIndexReply {
     Index read_index = 0;
 };
 
+// InstallSnapshot (paper §7), one chunk. Which snapshot it is stands in every chunk, so that a
+// follower can begin, go on or begin anew with any of them.
+struct InstallSnapshot {
+    Header header;
+    LogPosition last_included;
+    Configuration configuration;  // in force at last_included
+    std::uint64_t content_bytes = 0;
+    std::uint64_t offset = 0;
+    Payload data;
+    std::int64_t leader_clock_ns = 0;
+};
+
+// How far the follower is: the next offset it wants. Once it has installed the snapshot it says so
+// with an AppendEntriesReply.
+struct InstallSnapshotReply {
+    Header header;
+    Index last_included_index = 0;
+    std::uint64_t next_offset = 0;
+};
+
 // Leadership transfer (thesis §3.10): campaign at once.
 struct TimeoutNow {
     Header header;
 };
 
 using Message = std::variant<RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply,
-                             ReadIndexRequest, ReadIndexReply, TimeoutNow>;
+                             ReadIndexRequest, ReadIndexReply, TimeoutNow, InstallSnapshot,
+                             InstallSnapshotReply>;
 
 inline const Header& header_of(const Message& message) {
     return std::visit([](const auto& m) -> const Header& { return m.header; }, message);

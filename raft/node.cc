@@ -26,6 +26,8 @@ void Node::on_message(Message message, std::int64_t steady_ns) {
         if (!append->entries.empty()) {
             leader_clock_ns = std::max(leader_clock_ns, append->entries.back().stamp_ns);
         }
+    } else if (const auto* chunk = std::get_if<InstallSnapshot>(&message)) {
+        leader_clock_ns = chunk->leader_clock_ns;
     }
     note_heard(header.from, steady_ns);
     core_.set_clock(clock_.now_ns(steady_ns));
@@ -77,6 +79,15 @@ bool Node::process() {
     for (const ReadState& read : ready_.reads) {
         handler_.on_read(read);
     }
+    for (const NodeId peer : ready_.snapshots_wanted) {
+        handler_.on_snapshot_wanted(peer);
+    }
+    for (const InstallSnapshot& chunk : ready_.snapshot_chunks) {
+        handler_.on_snapshot_chunk(chunk);
+    }
+    for (const InstallSnapshotReply& reply : ready_.snapshot_replies) {
+        handler_.on_snapshot_reply(reply);
+    }
     if (seen_term_ != core_.term() || seen_leader_ != core_.leader_id() ||
         seen_role_ != core_.role()) {
         seen_term_ = core_.term();
@@ -85,6 +96,12 @@ bool Node::process() {
         handler_.on_leadership_changed();
     }
     return core_.has_more_committed();
+}
+
+void Node::send_snapshot_chunk(NodeId to, InstallSnapshot chunk) {
+    chunk.header = {core_.options().group, core_.id(), to, core_.term()};
+    chunk.leader_clock_ns = core_.clock_ns();
+    transport_.send(std::move(chunk));
 }
 
 std::int64_t Node::last_heard_ns(NodeId peer) const {

@@ -27,6 +27,11 @@ class NodeHandler {
     virtual void on_read(const ReadState& read) = 0;
     // Role, term or leader changed.
     virtual void on_leadership_changed() = 0;
+    // A member needs the newest snapshot.
+    virtual void on_snapshot_wanted(NodeId peer) = 0;
+    // A chunk of a snapshot from the leader, and a member's answer to one of ours.
+    virtual void on_snapshot_chunk(const InstallSnapshot& chunk) = 0;
+    virtual void on_snapshot_reply(const InstallSnapshotReply& reply) = 0;
 };
 
 class Node {
@@ -44,6 +49,19 @@ class Node {
     ProposeResult propose(std::span<const Payload> payloads, std::int64_t steady_ns);
     ReadId read_index() { return core_.read_index(); }
     bool transfer_leadership(NodeId target) { return core_.transfer_leadership(target); }
+
+    // See Core's functions of these names.
+    Index compact(Index index) { return core_.compact(index); }
+    bool installed(const LogPosition& last_included, const Configuration& configuration,
+                   bool& log_replaced) {
+        return core_.installed(last_included, configuration, log_replaced);
+    }
+    void snapshot_failed(NodeId peer) { core_.snapshot_failed(peer); }
+    void snapshot_received(Index last_included_index, std::uint64_t next_offset) {
+        core_.snapshot_received(last_included_index, next_offset);
+    }
+    // Sends a chunk; its header and clock are filled in.
+    void send_snapshot_chunk(NodeId to, InstallSnapshot chunk);
 
     // Carries out what this turn asks for. Returns whether more committed entries wait, so that the
     // caller comes back soon but lets others work in between.

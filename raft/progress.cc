@@ -20,6 +20,13 @@ void Progress::become_replicate() {
     inflight_bytes_ = 0;
 }
 
+void Progress::become_snapshot() {
+    state = State::snapshot;
+    probe_sent = false;
+    inflight_.clear();
+    inflight_bytes_ = 0;
+}
+
 void Progress::sent(Index last_index, std::size_t bytes) {
     inflight_.push_back({last_index, bytes});
     inflight_bytes_ += bytes;

@@ -1,8 +1,9 @@
 // What a leader knows of one member: how far its log matches, what to send next, what is on its way.
 //
-// Lives inside the leader's state and ends with it. Two states: probe (find where the logs agree;
-// one message at a time) and replicate (send ahead of the answers, within a window of messages and
-// bytes). Pure bookkeeping; what a message means is decided in core_replication.cc.
+// Lives inside the leader's state and ends with it. Three states: probe (find where the logs agree;
+// one message at a time), replicate (send ahead of the answers, within a window of messages and
+// bytes) and snapshot (what it needs next is no longer in the log; it gets no entries until it has
+// one). Pure bookkeeping; what a message means is decided in core_replication.cc.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +15,13 @@
 namespace cairn::raft {
 
 struct Progress {
-    enum class State : std::uint8_t { probe, replicate };
+    enum class State : std::uint8_t { probe, replicate, snapshot };
 
     NodeId id = 0;
     State state = State::probe;
     Index match_index = 0;
     Index next_index = 1;
-    bool probe_sent = false;      // probe: wait for the answer or the next heartbeat
+    bool probe_sent = false;      // probe: wait for the answer; a heartbeat lets one more go
     bool recent_active = false;   // heard since the last CheckQuorum
     ReadId acked_read_id = 0;     // newest round it has confirmed
     ReadId sent_read_id = 0;      // newest round sent to it
@@ -28,6 +29,7 @@ struct Progress {
 
     void become_probe();
     void become_replicate();
+    void become_snapshot();
 
     bool window_full(const CoreOptions& options) const {
         return inflight_.size() >= options.inflight_messages_max ||

@@ -71,4 +71,12 @@ struct HardState {
     friend bool operator==(const HardState&, const HardState&) = default;
 };
 
+// A place in the log: the last entry that something (a snapshot, a trimmed log) includes.
+struct LogPosition {
+    Index index = 0;
+    Term term = 0;
+    std::int64_t stamp_ns = 0;
+    friend bool operator==(const LogPosition&, const LogPosition&) = default;
+};
+
 }  // namespace cairn::raft

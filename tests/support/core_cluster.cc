@@ -125,7 +125,8 @@ void CoreCluster::start(NodeId id) {
     CoreOptions options = options_.core;
     options.id = id;
     options.random_seed += id * 7919 + ++one.incarnation * 104729;
-    one.core = std::make_unique<Core>(options, configuration_, one.disk_hard_state, one.disk);
+    one.core = std::make_unique<Core>(
+        options, CoreStart{{}, configuration_, one.disk_hard_state, one.disk});
     one.applied.clear();
     one.reads.clear();
     one.writes.clear();

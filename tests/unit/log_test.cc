@@ -11,11 +11,11 @@ using cairn::raft::testing::entries_of_terms;
 using cairn::raft::testing::make_entry;
 
 Log log_of(const std::vector<Term>& terms) {
-    return {0, 0, entries_of_terms(terms)};
+    return {{}, entries_of_terms(terms)};
 }
 
 TEST_CASE("log: an empty one") {
-    const Log log(0, 0, {});
+    const Log log({}, {});
     CHECK(log.first_index() == 1);
     CHECK(log.last_index() == 0);
     CHECK(log.last_term() == 0);
@@ -38,7 +38,7 @@ TEST_CASE("log: what was recovered is durable") {
 }
 
 TEST_CASE("log: terms and matches, at the base and beyond the ends") {
-    const Log log(10, 4, {make_entry(11, 4), make_entry(12, 6)});
+    const Log log({10, 4, 0}, {make_entry(11, 4), make_entry(12, 6)});
     CHECK(log.first_index() == 11);
     CHECK(log.last_index() == 12);
     CHECK(log.term_at(9) == std::nullopt);
@@ -50,7 +50,7 @@ TEST_CASE("log: terms and matches, at the base and beyond the ends") {
     CHECK_FALSE(log.matches(12, 4));
     CHECK_FALSE(log.matches(13, 6));
     CHECK(log.at(12).index == 12);
-    const Log bare(10, 4, {});
+    const Log bare({10, 4, 0}, {});
     CHECK(bare.last_index() == 10);
     CHECK(bare.last_term() == 4);
 }
@@ -74,13 +74,13 @@ TEST_CASE("log: where logs that differ may still agree") {
     CHECK(log.last_index_with_term_at_most(99, 3) == 4);
     CHECK(log.last_index_with_term_at_most(5, 0) == 0);
     CHECK(log.last_index_with_term_at_most(0, 9) == 0);
-    const Log above(10, 4, {make_entry(11, 6)});
+    const Log above({10, 4, 0}, {make_entry(11, 6)});
     CHECK(above.last_index_with_term_at_most(11, 5) == 10);
     CHECK(above.last_index_with_term_at_most(11, 1) == 10);  // no further than the base
 }
 
 TEST_CASE("log: entries go out once, in order, in pieces of about a size") {
-    Log log(0, 0, {});
+    Log log({}, {});
     for (Index index = 1; index <= 4; ++index) {
         log.append(make_entry(index, 1, "0123456789"));
     }
@@ -102,7 +102,7 @@ TEST_CASE("log: entries go out once, in order, in pieces of about a size") {
 }
 
 TEST_CASE("log: durable up to what was said, never less than before") {
-    Log log(0, 0, {});
+    Log log({}, {});
     for (Index index = 1; index <= 3; ++index) {
         log.append(make_entry(index, 1));
     }

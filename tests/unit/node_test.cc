@@ -42,9 +42,17 @@ class FakeHandler : public NodeHandler {
         committed_at_read = committed.size();
     }
     void on_leadership_changed() override { ++changes; }
+    void on_snapshot_wanted(NodeId peer) override { snapshots_wanted.push_back(peer); }
+    void on_snapshot_chunk(const InstallSnapshot& chunk) override { chunks.push_back(chunk); }
+    void on_snapshot_reply(const InstallSnapshotReply& reply) override {
+        snapshot_replies.push_back(reply);
+    }
 
     std::vector<Entry> committed;
     std::vector<ReadState> reads;
+    std::vector<NodeId> snapshots_wanted;
+    std::vector<InstallSnapshot> chunks;
+    std::vector<InstallSnapshotReply> snapshot_replies;
     std::size_t committed_at_read = 0;
     int changes = 0;
 };
@@ -53,8 +61,10 @@ class FakeHandler : public NodeHandler {
 struct Rig {
     explicit Rig(std::vector<NodeId> voters, std::vector<Entry> log = {},
                  CoreOptions options = small_options())
-        : node(Core(options, configuration_of(std::move(voters)),
-                    {log.empty() ? 0 : log.back().term, 0}, log),
+        : node(Core(options, CoreStart{{},
+                                       configuration_of(std::move(voters)),
+                                       {log.empty() ? 0 : log.back().term, 0},
+                                       log}),
                storage, transport, handler, 0) {}
 
     // Finishes the newest write and lets the node act on it.
