@@ -104,17 +104,32 @@ void append_ttl_field(int field, std::optional<std::int64_t> ttl_ns, std::string
     }
 }
 
+void append_fixed64_field(int field, std::uint64_t number, std::string& out) {
+    append_varint(fixed64_tag(field), out);
+    for (int shift = 0; shift < 64; shift += 8) {
+        out += static_cast<char>(number >> shift);
+    }
+}
+
+constexpr std::size_t fixed64_field_size(int field) {
+    return varint_size(fixed64_tag(field)) + sizeof(std::uint64_t);
+}
+
 // Everything of a Command around an AtomicValueInput of `input_size` bytes that `append_input`
 // writes.
 template <typename AppendInput>
 void append_value_command(std::string_view name, std::size_t input_size, bool create_only,
-                          std::string& out, const AppendInput& append_input) {
+                          const Idempotency& idempotency, std::string& out,
+                          const AppendInput& append_input) {
     using server::v1::Command;
     using server::v1::ValueCommand;
+    constexpr int fingerprint_field = ValueCommand::kIdempotencyFingerprintFieldNumber;
     const std::size_t size =
         bytes_field_size(ValueCommand::kNameFieldNumber, name) +
         message_field_size(ValueCommand::kInputFieldNumber, input_size) +
-        number_field_size(ValueCommand::kCreateOnlyFieldNumber, create_only ? 1 : 0);
+        number_field_size(ValueCommand::kCreateOnlyFieldNumber, create_only ? 1 : 0) +
+        bytes_field_size(ValueCommand::kIdempotencyKeyFieldNumber, idempotency.key) +
+        (idempotency.fingerprint != 0 ? fixed64_field_size(fingerprint_field) : 0);
     const std::size_t end = out.size() + message_field_size(Command::kValueFieldNumber, size);
     if (out.capacity() < end) {
         // At least twice, so that many commands appended to one string don't copy it each time.
@@ -125,6 +140,10 @@ void append_value_command(std::string_view name, std::size_t input_size, bool cr
     append_message_header(ValueCommand::kInputFieldNumber, input_size, out);
     append_input();
     append_number_field(ValueCommand::kCreateOnlyFieldNumber, create_only ? 1 : 0, out);
+    append_bytes_field(ValueCommand::kIdempotencyKeyFieldNumber, idempotency.key, out);
+    if (idempotency.fingerprint != 0) {
+        append_fixed64_field(fingerprint_field, idempotency.fingerprint, out);
+    }
 }
 
 void encode_value(const Value& value, server::v1::StoredValue& message) {
@@ -144,19 +163,6 @@ std::optional<Value> decode_value(server::v1::StoredValue& message) {
     return value;
 }
 
-// Whether the parts of an output fit together, so that who reads it needn't doubt.
-bool is_coherent(const Output& output) {
-    using Kind = Output::Kind;
-    const bool ok = output.status == Status::ok;
-    const bool has_value = ok && (output.kind == Kind::get || output.kind == Kind::remove);
-    const bool has_prev_value = ok && output.kind == Kind::update;
-    const bool has_index = (ok && output.kind != Kind::none) || output.status == Status::conflict ||
-                           output.status == Status::already_exists;
-    return output.value.has_value() == has_value &&
-           output.prev_value.has_value() == has_prev_value && (output.index != 0) == has_index &&
-           (!output.created || (ok && output.kind == Kind::set));
-}
-
 void encode_seed_value(const Value& value, seed::Value& message) {
     message.set_value(*value.bytes);
     message.set_index(value.index);
@@ -165,12 +171,12 @@ void encode_seed_value(const Value& value, seed::Value& message) {
 }  // namespace
 
 void encode_set(std::string_view name, std::string_view value, std::optional<std::int64_t> ttl_ns,
-                bool create_only, std::string& out) {
+                bool create_only, std::string& out, const Idempotency& idempotency) {
     using seed::SetInput;
     const std::size_t size = bytes_field_size(SetInput::kValueFieldNumber, value) +
                              ttl_field_size(SetInput::kTtlFieldNumber, ttl_ns);
     constexpr int field = seed::AtomicValueInput::kSetFieldNumber;
-    append_value_command(name, message_field_size(field, size), create_only, out, [&] {
+    append_value_command(name, message_field_size(field, size), create_only, idempotency, out, [&] {
         append_message_header(field, size, out);
         append_bytes_field(SetInput::kValueFieldNumber, value, out);
         append_ttl_field(SetInput::kTtlFieldNumber, ttl_ns, out);
@@ -178,13 +184,14 @@ void encode_set(std::string_view name, std::string_view value, std::optional<std
 }
 
 void encode_update(std::string_view name, std::string_view value,
-                   std::optional<std::int64_t> ttl_ns, Index prev_index, std::string& out) {
+                   std::optional<std::int64_t> ttl_ns, Index prev_index, std::string& out,
+                   const Idempotency& idempotency) {
     using seed::UpdateInput;
     const std::size_t size = bytes_field_size(UpdateInput::kValueFieldNumber, value) +
                              number_field_size(UpdateInput::kPrevIndexFieldNumber, prev_index) +
                              ttl_field_size(UpdateInput::kTtlFieldNumber, ttl_ns);
     constexpr int field = seed::AtomicValueInput::kUpdateFieldNumber;
-    append_value_command(name, message_field_size(field, size), false, out, [&] {
+    append_value_command(name, message_field_size(field, size), false, idempotency, out, [&] {
         append_message_header(field, size, out);
         append_bytes_field(UpdateInput::kValueFieldNumber, value, out);
         append_number_field(UpdateInput::kPrevIndexFieldNumber, prev_index, out);
@@ -192,32 +199,29 @@ void encode_update(std::string_view name, std::string_view value,
     });
 }
 
-void encode_delete(std::string_view name, Index prev_index, std::string& out) {
+void encode_delete(std::string_view name, Index prev_index, std::string& out,
+                   const Idempotency& idempotency) {
     using seed::DeleteInput;
     const std::size_t size = number_field_size(DeleteInput::kPrevIndexFieldNumber, prev_index);
     constexpr int field = seed::AtomicValueInput::kDeleteFieldNumber;
-    append_value_command(name, message_field_size(field, size), false, out, [&] {
+    append_value_command(name, message_field_size(field, size), false, idempotency, out, [&] {
         append_message_header(field, size, out);
         append_number_field(DeleteInput::kPrevIndexFieldNumber, prev_index, out);
     });
 }
 
-void encode_input(std::string_view name, std::string_view input, std::string& out) {
-    append_value_command(name, input.size(), false, out, [&] { out += input; });
+void encode_input(std::string_view name, std::string_view input, std::string& out,
+                  const Idempotency& idempotency) {
+    append_value_command(name, input.size(), false, idempotency, out, [&] { out += input; });
 }
 
 void encode_clock(std::optional<std::int64_t> utc_offset_ns, std::string& out) {
     using server::v1::ClockCommand;
     constexpr int field = ClockCommand::kUtcOffsetNsFieldNumber;
-    const std::size_t size =
-        utc_offset_ns ? varint_size(fixed64_tag(field)) + sizeof(std::int64_t) : 0;
+    const std::size_t size = utc_offset_ns ? fixed64_field_size(field) : 0;
     append_message_header(server::v1::Command::kClockFieldNumber, size, out);
     if (utc_offset_ns) {
-        append_varint(fixed64_tag(field), out);
-        const auto bits = static_cast<std::uint64_t>(*utc_offset_ns);
-        for (int shift = 0; shift < 64; shift += 8) {
-            out += static_cast<char>(bits >> shift);
-        }
+        append_fixed64_field(field, static_cast<std::uint64_t>(*utc_offset_ns), out);
     }
 }
 
@@ -235,11 +239,28 @@ std::optional<std::int64_t> ttl_ns_of(const google::protobuf::Duration& ttl) {
     return ttl_ns;
 }
 
+bool is_coherent(const Output& output) {
+    using Kind = Output::Kind;
+    const bool ok = output.status == Status::ok;
+    const bool has_value = ok && (output.kind == Kind::get || output.kind == Kind::remove);
+    const bool has_prev_value = ok && output.kind == Kind::update;
+    const bool has_index = (ok && output.kind != Kind::none) || output.status == Status::conflict ||
+                           output.status == Status::already_exists;
+    const bool is_kept = output.kind != Kind::none && output.status != Status::invalid &&
+                         output.status != Status::idempotency_mismatch;
+    return output.value.has_value() == has_value &&
+           output.prev_value.has_value() == has_prev_value && (output.index != 0) == has_index &&
+           (!output.created || (ok && output.kind == Kind::set)) && (!output.replayed || is_kept) &&
+           (output.first_applied_index != 0) == output.replayed;
+}
+
 void encode_output(const Output& output, server::v1::CommandOutput& message) {
     message.set_status(static_cast<std::uint32_t>(output.status));
     message.set_kind(static_cast<std::uint32_t>(output.kind));
     message.set_created(output.created);
     message.set_index(output.index);
+    message.set_replayed(output.replayed);
+    message.set_first_applied_index(output.first_applied_index);
     if (output.value) {
         encode_value(*output.value, *message.mutable_value());
     }
@@ -249,7 +270,7 @@ void encode_output(const Output& output, server::v1::CommandOutput& message) {
 }
 
 std::optional<Output> decode_output(server::v1::CommandOutput&& message) {
-    if (message.status() > static_cast<std::uint32_t>(Status::invalid) ||
+    if (message.status() > static_cast<std::uint32_t>(Status::idempotency_mismatch) ||
         message.kind() > static_cast<std::uint32_t>(Output::Kind::remove)) {
         return std::nullopt;
     }
@@ -258,6 +279,8 @@ std::optional<Output> decode_output(server::v1::CommandOutput&& message) {
     output.kind = static_cast<Output::Kind>(message.kind());
     output.created = message.created();
     output.index = message.index();
+    output.replayed = message.replayed();
+    output.first_applied_index = message.first_applied_index();
     if (message.has_value()) {
         output.value = decode_value(*message.mutable_value());
     }

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "fsm/state_machine.h"
+#include "fsm/types.h"
 
 namespace google::protobuf {
 class Duration;
@@ -26,20 +26,34 @@ class CommandOutput;
 
 namespace cairn::fsm {
 
+// Under which key the outcome is kept, and what tells another request with the same key. No key:
+// it isn't kept.
+struct Idempotency {
+    std::string_view key;
+    std::uint64_t fingerprint = 0;
+};
+
 // Without a ttl the value becomes permanent.
 void encode_set(std::string_view name, std::string_view value, std::optional<std::int64_t> ttl_ns,
-                bool create_only, std::string& out);
+                bool create_only, std::string& out, const Idempotency& idempotency = {});
 // prev_index 0: any value, but there must be one.
 void encode_update(std::string_view name, std::string_view value,
-                   std::optional<std::int64_t> ttl_ns, Index prev_index, std::string& out);
-void encode_delete(std::string_view name, Index prev_index, std::string& out);
+                   std::optional<std::int64_t> ttl_ns, Index prev_index, std::string& out,
+                   const Idempotency& idempotency = {});
+void encode_delete(std::string_view name, Index prev_index, std::string& out,
+                   const Idempotency& idempotency = {});
 // `input` is a serialized AtomicValueInput, passed on as it is.
-void encode_input(std::string_view name, std::string_view input, std::string& out);
+void encode_input(std::string_view name, std::string_view input, std::string& out,
+                  const Idempotency& idempotency = {});
 void encode_clock(std::optional<std::int64_t> utc_offset_ns, std::string& out);
 
 // The ttl in nanoseconds, exactly; none when it isn't a well-formed duration (nanos out of range,
 // mixed signs), not positive, or longer than ttl_ns_max.
 std::optional<std::int64_t> ttl_ns_of(const google::protobuf::Duration& ttl);
+
+// Whether the parts of an output fit together as in those that apply() makes, so that who reads it
+// needn't doubt.
+bool is_coherent(const Output& output);
 
 // Output on the wire between nodes. `message` must be empty before.
 void encode_output(const Output& output, server::v1::CommandOutput& message);

@@ -10,8 +10,11 @@
 
 #include "cairn/server/v1/command.pb.h"
 #include "fsm/command.h"
+#include "fsm/digest.h"
 #include "fsm/invariant.h"
 #include "fsm/name.h"
+#include "fsm/pinned_state.h"
+#include "fsm/snapshot_format.h"
 
 namespace cairn::fsm {
 
@@ -26,34 +29,27 @@ Output output_of(Output::Kind kind, Status status) {
     return output;
 }
 
-// Hash of a sequence of numbers and byte strings, the same on every platform. Not against an
-// attacker: it shows that replicas agree.
-class Digest {
- public:
-    void add(std::uint64_t number) {
-        hash_ = (hash_ ^ number) * 0x9fb21c651e98df25;
-        hash_ ^= hash_ >> 32;
+static_assert(idempotency_key_bytes_max + value_bytes_max <= idempotency_bytes_max,
+              "every outcome fits");
+
+// None: an input that isn't for the log.
+Output::Kind kind_of(seed::AtomicValueInput::InputCase input) {
+    switch (input) {
+        case seed::AtomicValueInput::kGet:
+            return Output::Kind::get;
+        case seed::AtomicValueInput::kSet:
+            return Output::Kind::set;
+        case seed::AtomicValueInput::kUpdate:
+            return Output::Kind::update;
+        case seed::AtomicValueInput::kDelete:
+            return Output::Kind::remove;
+        case seed::AtomicValueInput::kWatch:
+        case seed::AtomicValueInput::kEvents:
+        case seed::AtomicValueInput::INPUT_NOT_SET:
+            break;
     }
-
-    void add(std::string_view bytes) {
-        add(bytes.size());
-        while (!bytes.empty()) {
-            // Little-endian, whatever the machine; the size above tells padding from zero bytes.
-            const std::size_t taken = std::min<std::size_t>(bytes.size(), 8);
-            std::uint64_t word = 0;
-            for (std::size_t i = 0; i < taken; ++i) {
-                word |= std::uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
-            }
-            add(word);
-            bytes.remove_prefix(taken);
-        }
-    }
-
-    std::uint64_t value() const { return hash_; }
-
- private:
-    std::uint64_t hash_ = 0xcbf29ce484222325;
-};
+    return Output::Kind::none;
+}
 
 }  // namespace
 
@@ -74,6 +70,8 @@ class StateMachine::Interpreter {
     static Output parse_and_run(google::protobuf::Arena& arena, StateMachine& machine,
                                 std::string_view bytes, std::vector<Event>& events);
     static Output run(StateMachine& machine, server::v1::ValueCommand& command,
+                      std::vector<Event>& events);
+    static Output run(StateMachine& machine, Output::Kind kind, server::v1::ValueCommand& command,
                       std::vector<Event>& events);
     static Output get(StateMachine& machine, const std::string& name, std::vector<Event>& events);
     static Output set(StateMachine& machine, server::v1::ValueCommand& command,
@@ -123,24 +121,44 @@ Output StateMachine::Interpreter::parse_and_run(google::protobuf::Arena& arena,
 
 Output StateMachine::Interpreter::run(StateMachine& machine, server::v1::ValueCommand& command,
                                       std::vector<Event>& events) {
-    const auto input = command.input().input_case();
+    const Output::Kind kind = kind_of(command.input().input_case());
     // A precondition that the input doesn't know must not be ignored.
-    const bool misplaced = command.create_only() && input != seed::AtomicValueInput::kSet;
-    if (misplaced || !valid_name(command.name())) {
+    const bool misplaced = command.create_only() && kind != Output::Kind::set;
+    if (kind == Output::Kind::none || misplaced || !valid_name(command.name()) ||
+        command.idempotency_key().size() > idempotency_key_bytes_max) {
         return output_of(Output::Kind::none, Status::invalid);
     }
-    switch (input) {
-        case seed::AtomicValueInput::kGet:
+    if (command.idempotency_key().empty()) {
+        return run(machine, kind, command, events);
+    }
+    const KeptOutcome* kept = machine.kept_.find(command.idempotency_key(), machine.time_ns_);
+    if (kept != nullptr) {
+        return kept->fingerprint == command.idempotency_fingerprint()
+                   ? kept->output
+                   : output_of(kind, Status::idempotency_mismatch);
+    }
+    Output output = run(machine, kind, command, events);
+    if (output.status != Status::invalid) {
+        machine.kept_.keep(machine.applied_index_, machine.time_ns_,
+                           std::move(*command.mutable_idempotency_key()),
+                           command.idempotency_fingerprint(), output, machine.pinned_outcomes());
+    }
+    return output;
+}
+
+Output StateMachine::Interpreter::run(StateMachine& machine, Output::Kind kind,
+                                      server::v1::ValueCommand& command,
+                                      std::vector<Event>& events) {
+    switch (kind) {
+        case Output::Kind::get:
             return get(machine, command.name(), events);
-        case seed::AtomicValueInput::kSet:
+        case Output::Kind::set:
             return set(machine, command, events);
-        case seed::AtomicValueInput::kUpdate:
+        case Output::Kind::update:
             return update(machine, command, events);
-        case seed::AtomicValueInput::kDelete:
+        case Output::Kind::remove:
             return remove(machine, command.name(), command.input().delete_(), events);
-        case seed::AtomicValueInput::kWatch:
-        case seed::AtomicValueInput::kEvents:
-        case seed::AtomicValueInput::INPUT_NOT_SET:
+        case Output::Kind::none:
             break;
     }
     return output_of(Output::Kind::none, Status::invalid);
@@ -253,6 +271,7 @@ Output StateMachine::apply(Index index, std::int64_t stamp_ns, std::string_view 
 
     const std::size_t first_event = events.size();
     expire_overdue(events);
+    kept_.expire(time_ns_, pinned_outcomes());
     Output output;
     if (!command.empty()) {
         output = interpreter_->run(*this, command, events);
@@ -285,19 +304,26 @@ StateMachine::Values::iterator StateMachine::find_for_command(std::string_view n
     return values_.end();
 }
 
+void StateMachine::insert(std::string name, Value value) {
+    const auto [created, inserted] = values_.try_emplace(std::move(name), std::move(value));
+    FSM_INVARIANT(inserted);
+    names_.insert(names_.end(), &*created);  // where it belongs, at once when it is the last
+    move_deadline(*created, 0, created->second.deadline_ns);
+}
+
 void StateMachine::create(std::string name, Value value, std::vector<Event>& events) {
     Event& event = events.emplace_back();
     event.kind = Event::Kind::created;
     event.name = name;
     event.value = value;
-    const auto [created, inserted] = values_.try_emplace(std::move(name), std::move(value));
-    FSM_INVARIANT(inserted);
-    names_.insert(&*created);
-    move_deadline(*created, 0, created->second.deadline_ns);
+    insert(std::move(name), std::move(value));
 }
 
 void StateMachine::replace(Values::iterator found, std::string name, Value value,
                            std::vector<Event>& events) {
+    if (pinned_) {
+        pinned_->preserve(found->first, found->second);
+    }
     Event& event = events.emplace_back();
     event.kind = Event::Kind::updated;
     event.name = std::move(name);
@@ -307,6 +333,9 @@ void StateMachine::replace(Values::iterator found, std::string name, Value value
 }
 
 Value StateMachine::remove(Values::iterator found, bool expired, std::vector<Event>& events) {
+    if (pinned_) {
+        pinned_->preserve(found->first, found->second);
+    }
     names_.erase(&*found);
     move_deadline(*found, found->second.deadline_ns, 0);
     auto removed = values_.extract(found);
@@ -365,17 +394,38 @@ std::int64_t StateMachine::next_deadline_ns() const {
 
 std::uint64_t StateMachine::digest() const {
     Digest digest;
-    digest.add(applied_index_);
-    digest.add(static_cast<std::uint64_t>(time_ns_));
-    digest.add(static_cast<std::uint64_t>(utc_offset_ns_));
-    digest.add(values_.size());
+    snapshot::add_header(
+        {applied_index_, time_ns_, utc_offset_ns_, values_.size(), kept_.outcomes().size()},
+        digest);
     for (const Stored* stored : names_) {
-        digest.add(stored->first);
-        digest.add(*stored->second.bytes);
-        digest.add(stored->second.index);
-        digest.add(static_cast<std::uint64_t>(stored->second.deadline_ns));
+        snapshot::add_value_head(stored->first, stored->second, digest);
+        digest.add_part(*stored->second.bytes);
+    }
+    for (const auto& [index, outcome] : kept_.outcomes()) {
+        snapshot::add_outcome_head(index, outcome, digest);
+        if (const Value* const value = snapshot::value_of(outcome.output)) {
+            digest.add_part(*value->bytes);
+        }
     }
     return digest.value();
+}
+
+void StateMachine::begin_snapshot() {
+    FSM_INVARIANT(!pinned_);
+    pinned_ = std::make_unique<PinnedState>(*this);
+}
+
+bool StateMachine::read_snapshot(std::size_t bytes_max, std::string& out) {
+    FSM_INVARIANT(pinned_);
+    return pinned_->read(*this, bytes_max, out);
+}
+
+void StateMachine::end_snapshot() {
+    pinned_.reset();
+}
+
+PinnedOutcomes* StateMachine::pinned_outcomes() {
+    return pinned_ ? pinned_->outcomes() : nullptr;
 }
 
 }  // namespace cairn::fsm

@@ -9,8 +9,11 @@
 // therefore never gone before its ttl. At most expiries_per_entry_max expire that way in one entry;
 // what is left expires at the next ones, can't be read any more, and expires at once when a command
 // names it. An index mismatch changes nothing at all. A command that can't be parsed, or that asks
-// for what it may not (fsm/name.h, the bounds below), is applied as Status::invalid, the same on
-// every node. Changing a bound below changes the outcome of entries: all nodes need the same.
+// for what it may not (fsm/name.h, the bounds of fsm/types.h), is applied as Status::invalid, the
+// same on every node. What a command with an idempotency key did is kept for some time
+// (fsm/idempotency.h), but for Status::invalid; a command with a key that is known gives that
+// output again, or Status::idempotency_mismatch when its fingerprint is another, and does nothing.
+// Changing one of the bounds changes the outcome of entries: all nodes need the same.
 #pragma once
 
 #include <cstddef>
@@ -23,60 +26,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "fsm/idempotency.h"
+#include "fsm/types.h"
+
 namespace cairn::fsm {
 
 constexpr std::size_t expiries_per_entry_max = 10'000;
-constexpr std::size_t value_bytes_max = std::size_t{64} << 20;
-constexpr std::int64_t ttl_ns_max = std::int64_t{36'525} * 86'400 * 1'000'000'000;  // 100 years
-
-using Index = std::uint64_t;
-using Bytes = std::shared_ptr<const std::string>;  // immutable, shared with readers and streams
-
-struct Value {
-    Bytes bytes;                   // never null in a stored value
-    Index index = 0;               // log index of the command that wrote it
-    std::int64_t deadline_ns = 0;  // log time; 0: permanent
-};
-
-enum class Status : std::uint8_t {
-    ok = 0,
-    not_found = 1,       // the command needs a value and there is none
-    conflict = 2,        // prev_index is another
-    already_exists = 3,  // create-only, and there is one
-    invalid = 4,         // not a command this version understands
-};
-
-// What a command did. The same for everyone who asks.
-struct Output {
-    enum class Kind : std::uint8_t { none, get, set, update, remove };
-    Status status = Status::ok;
-    Kind kind = Kind::none;
-    bool created = false;  // set: there was no value before
-    // ok: the index of the new value (set, update) or of the value read or deleted (get, remove).
-    // conflict, already_exists: the current value's index.
-    Index index = 0;
-    std::optional<Value> value;       // get: the value; remove: what was deleted
-    std::optional<Value> prev_value;  // update: what was replaced
-};
-
-struct Event {
-    enum class Kind : std::uint8_t { created, updated, deleted };
-    Kind kind = Kind::created;
-    bool expired = false;  // deleted: by its deadline
-    // The entry at which it happened, and the event's place among that entry's events (an entry may
-    // expire several values before it writes one); together the event's place in the history.
-    Index at_index = 0;
-    std::uint32_t at_position = 0;
-    bool last_of_index = false;
-    std::string name;
-    Value value;                      // created, updated: the new one; deleted: the one that was
-    std::optional<Value> prev_value;  // updated: the one before
-};
-
-struct ListItem {
-    std::string name;
-    Value value;
-};
 
 class StateMachine {
  public:
@@ -113,8 +68,23 @@ class StateMachine {
     // Hash of the whole state, equal exactly when the state is, however it came about. O(n).
     std::uint64_t digest() const;
 
+    // A snapshot is the state as of begin_snapshot(), as bytes that are a function of that state
+    // alone (fsm/snapshot_format.h); apply() may go on between the parts. Beginning copies nothing:
+    // what is changed before it is read is kept until it is, so at most what was there at the
+    // beginning. One at a time.
+    void begin_snapshot();
+    // Appends the next part to `out`, of about `bytes_max` bytes (a record's head isn't cut), less
+    // when there was much to pass over, even none. False when that was the last. Takes time in
+    // proportion to `bytes_max`, whatever the size of the state and of its values.
+    bool read_snapshot(std::size_t bytes_max, std::string& out);
+    // Also ends one that isn't read to its end, then in time proportional to what is kept for it.
+    void end_snapshot();
+    bool snapshot_in_progress() const { return pinned_ != nullptr; }
+
  private:
+    friend class SnapshotLoader;
     class Interpreter;  // parses commands and carries them out; keeps protobuf out of this header
+    class PinnedState;  // the snapshot in progress
 
     // Not noexcept, so that libstdc++ keeps each name's hash beside it and compares that first.
     struct NameHash {
@@ -152,20 +122,24 @@ class StateMachine {
     void expire_overdue(std::vector<Event>& events);
     // The value a command on `name` finds; one past its deadline expires here.
     Values::iterator find_for_command(std::string_view name, std::vector<Event>& events);
+    void insert(std::string name, Value value);
     void create(std::string name, Value value, std::vector<Event>& events);
     // `name` is the found one's: its memory goes to the event.
     void replace(Values::iterator found, std::string name, Value value, std::vector<Event>& events);
     // Returns what was removed.
     Value remove(Values::iterator found, bool expired, std::vector<Event>& events);
     void move_deadline(const Stored& stored, std::int64_t from_ns, std::int64_t to_ns);
+    PinnedOutcomes* pinned_outcomes();
 
     Values values_;
     std::set<const Stored*, NameOrder> names_;     // all of values_
     std::set<Deadline, DeadlineOrder> deadlines_;  // those of values_ that aren't permanent
+    IdempotencyTable kept_;
     Index applied_index_ = 0;
     std::int64_t time_ns_ = 0;
     std::int64_t utc_offset_ns_ = 0;
     std::unique_ptr<Interpreter> interpreter_;
+    std::unique_ptr<PinnedState> pinned_;  // null while no snapshot is taken
 };
 
 }  // namespace cairn::fsm

@@ -7,8 +7,8 @@
 #include <google/protobuf/arena.h>
 
 #include "cairn/raft/v1/wire.pb.h"
-#include "raft/invariant.h"
 #include "raft/crc32c.h"
+#include "raft/invariant.h"
 #include "raft/little_endian.h"
 
 namespace cairn::raft {
@@ -148,11 +148,11 @@ void to_wire(const InstallSnapshot& message, v1::PeerMessage& wire) {
     fields.mutable_voters()->Assign(configuration.voters.begin(), configuration.voters.end());
     fields.mutable_outgoing_voters()->Assign(configuration.outgoing_voters.begin(),
                                              configuration.outgoing_voters.end());
-    fields.mutable_learners()->Assign(configuration.learners.begin(),
-                                      configuration.learners.end());
+    fields.mutable_learners()->Assign(configuration.learners.begin(), configuration.learners.end());
     fields.set_content_bytes(message.content_bytes);
     fields.set_offset(message.offset);
     fields.set_leader_clock_ns(message.leader_clock_ns);
+    fields.set_content_crc(message.content_crc);
 }
 
 void to_wire(const InstallSnapshotReply& message, v1::PeerMessage& wire) {
@@ -223,7 +223,8 @@ InstallSnapshot from_wire(const v1::InstallSnapshot& fields) {
             .content_bytes = fields.content_bytes(),
             .offset = fields.offset(),
             .data = {},
-            .leader_clock_ns = fields.leader_clock_ns()};
+            .leader_clock_ns = fields.leader_clock_ns(),
+            .content_crc = fields.content_crc()};
 }
 
 InstallSnapshotReply from_wire(const v1::InstallSnapshotReply& fields) {
@@ -423,9 +424,8 @@ FrameFault decode_message(const Frame& frame, NodeId from, NodeId to, Message& m
         return good ? FrameFault::none : FrameFault::bad_entries;
     }
     if (auto* chunk = std::get_if<InstallSnapshot>(&message)) {
-        chunk->data = frame.owner == nullptr
-                          ? Payload::copy_of(body)
-                          : Payload({frame.owner, body.data()}, body.size());
+        chunk->data = frame.owner == nullptr ? Payload::copy_of(body)
+                                             : Payload({frame.owner, body.data()}, body.size());
         return FrameFault::none;
     }
     return body.empty() ? FrameFault::none : FrameFault::malformed_message;

@@ -1,9 +1,9 @@
 // raft::Core: the protocol of one group at one node, as plain functions that run to the end.
 //
 // Single-threaded; whoever calls it owns it. Deterministic: everything it does is a function of the
-// calls made and the seed in its options. No clock (time is tick() and the log time it is given), no
-// thread, no I/O, no bytes. The driver (raft/node.h) calls step(), tick(), propose(), read_index(),
-// persisted(), and after a turn take_ready(), and carries out what that says.
+// calls made and the seed in its options. No clock (time is tick() and the log time it is given),
+// no thread, no I/O, no bytes. The driver (raft/node.h) calls step(), tick(), propose(),
+// read_index(), persisted(), and after a turn take_ready(), and carries out what that says.
 //
 // Promises, with the thesis's section:
 //  - Election with PreVote (§9.6) and CheckQuorum (§6.2): a node that comes back can't unseat a
@@ -12,10 +12,12 @@
 //    (§3.6.2); reads are served only after that no-op is committed (§6.4).
 //  - Pipelined appends in a window of messages and bytes; conflicts skip whole terms (§5.3 of the
 //    paper); the leader's own disk write runs beside replication (§10.2.1).
-//  - Nothing that vouches for durability leaves before what it vouches for is durable: no message at
+//  - Nothing that vouches for durability leaves before what it vouches for is durable: no message
+//  at
 //    all before term and vote are, and an acknowledgement names only entries that are.
 //  - Everything that can grow has a bound (raft/options.h).
-// A peer's message is input: one that breaks the protocol is ignored and counted, never asserted on.
+// A peer's message is input: one that breaks the protocol is ignored and counted, never asserted
+// on.
 #pragma once
 
 #include <cstdint>
@@ -66,8 +68,9 @@ struct Ready {
     std::vector<Entry> entries;    // an entry at index i replaces everything at i and above
     std::vector<Entry> committed;  // apply, in this order
     std::vector<ReadState> reads;
-    // Members whose next entry is no longer in the log: send them the newest snapshot, then
-    // snapshot_failed() if that came to nothing.
+    // Members whose next entry is no longer in the log: send each the newest snapshot by
+    // send_snapshot_chunk() until that is false, or snapshot_failed() when it comes to nothing.
+    // None is named again before that, unless the snapshot it got is too old by now.
     std::vector<NodeId> snapshots_wanted;
     // Chunks of a snapshot from the leader, to be gathered; installed() when it is durable and the
     // state machine has been replaced.
@@ -99,7 +102,8 @@ struct CoreStatistics {
 class Core {
  public:
     // `options` must be valid and the configuration must have at least one and at most voters_max
-    // voters. What the base includes counts as committed and applied.
+    // voters. What the base includes counts as committed and applied. The hard state's
+    // term is at least the base's, and the entries go on from it (raft/recovered_log.h).
     Core(const CoreOptions& options, CoreStart start);
 
     // One message from a peer.
@@ -112,24 +116,29 @@ class Core {
 
     // Appends one entry for each payload, all or none.
     ProposeResult propose(std::span<const Payload> payloads);
-    // Asks for a read index, on a leader or a follower that knows one; 0: not now (no leader, or too
-    // many wait). A ReadState with this id follows.
+    // Asks for a read index, on a leader or a follower that knows one; 0: not now (no leader, or
+    // too many wait). A ReadState with this id follows.
     ReadId read_index();
     // Hands leadership to `target` (§3.10): false when this node doesn't lead or the target can't.
     // Given up after an election timeout.
     bool transfer_leadership(NodeId target);
     // The batch `sequence` and all before it are durable.
     void persisted(Sequence sequence);
-    // A durable snapshot includes everything up to `index`: the log before it isn't needed any more.
-    // Returns the first index that is still kept.
+    // A durable snapshot includes everything up to `index`: the log before it isn't needed any
+    // more. Returns the first index that is still kept.
     Index compact(Index index);
-    // A snapshot from the leader is durable and the state machine holds its state; the log goes on
-    // after it. False, and nothing happens, when this node is as far already. `log_replaced` says
-    // whether the log's entries were given up (they didn't match), so that the one on disk must be
-    // too.
+    // A snapshot from the leader is durable: the log goes on after it, and the state machine is to
+    // hold its state before anything else is applied. False, and nothing happens, when this node is
+    // as far already (or leads: then it has the entries). `log_replaced` says whether the log's
+    // entries were given up (they don't match, or are not durable yet), so that the one on disk
+    // must be too, behind the writes under way.
     bool installed(const LogPosition& last_included, const Configuration& configuration,
                    bool& log_replaced);
-    // The snapshot for `peer` was not delivered; it is wanted again when it still is.
+    // Sends `to` a chunk of a snapshot; header and clock are filled in. False, and nothing is sent,
+    // when the transfer is to be abandoned: this node doesn't lead, or `to` needs no snapshot.
+    bool send_snapshot_chunk(NodeId to, InstallSnapshot chunk);
+    // The snapshot for `peer` was not delivered; by the next heartbeat it is wanted again if it
+    // still is.
     void snapshot_failed(NodeId peer);
     // How far a snapshot from the leader has been gathered.
     void snapshot_received(Index last_included_index, std::uint64_t next_offset);
@@ -250,7 +259,10 @@ class Core {
     void on_append_rejected(Progress& progress, const AppendEntriesReply& message);
 
     // core_snapshot.cc
+    void want_snapshot(Progress& progress);
+    void leave_snapshot(Progress& progress);
     void send_snapshot_heartbeat(Progress& progress);
+    bool valid_snapshot(const InstallSnapshot& message) const;
     void on_install_snapshot(InstallSnapshot& message);
     void on_install_snapshot_reply(const InstallSnapshotReply& message);
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "raft/invariant.h"
 #include "raft/core.h"
+#include "raft/invariant.h"
 
 namespace cairn::raft {
 
@@ -38,20 +38,18 @@ void Core::send_appends(Leader& leading) {
 
 // Sends what `progress` is to get next; returns whether entries went out.
 bool Core::send_append(Leader& leading, Progress& progress, bool even_if_empty) {
-    if (progress.state != Progress::State::snapshot &&
-        progress.next_index < log_.first_index()) {
-        progress.become_snapshot();
-        snapshots_wanted_.push_back(progress.id);
+    const bool probing = progress.state == Progress::State::probe;
+    const bool held_back = probing ? progress.probe_sent : progress.window_full(options_);
+    if (held_back && !even_if_empty) {
+        return false;
+    }
+    if (progress.state != Progress::State::snapshot && progress.next_index < log_.first_index()) {
+        want_snapshot(progress);
     }
     if (progress.state == Progress::State::snapshot) {
         if (even_if_empty) {
             send_snapshot_heartbeat(progress);
         }
-        return false;
-    }
-    const bool probing = progress.state == Progress::State::probe;
-    const bool held_back = probing ? progress.probe_sent : progress.window_full(options_);
-    if (held_back && !even_if_empty) {
         return false;
     }
     AppendEntries append;
@@ -98,8 +96,8 @@ void Core::broadcast_heartbeat(Leader& leading) {
         if (progress.id == options_.id) {
             continue;
         }
-        // To a probed member whose last probe or its answer may be lost, this is the next probe, and
-        // an empty one: the entries come when it is known where they fit.
+        // To a probed member whose last probe or its answer may be lost, this is the next probe,
+        // and an empty one: the entries come when it is known where they fit.
         send_append(leading, progress, true);
     }
 }
@@ -188,8 +186,8 @@ bool Core::valid_entries(const AppendEntries& message) const {
     std::int64_t stamp_ns = 0;
     // What follows an entry that we hold is appended behind ours, so it is ours whose stamp counts.
     const auto note_own_stamp = [&] {
-        if (index >= log_.first_index() && log_.matches(index, term)) {
-            stamp_ns = log_.at(index).stamp_ns;
+        if (log_.matches(index, term)) {
+            stamp_ns = log_.position_at(index).stamp_ns;
         }
     };
     note_own_stamp();
@@ -201,8 +199,7 @@ bool Core::valid_entries(const AppendEntries& message) const {
         index = entry.index;
         term = entry.term;
         stamp_ns = entry.stamp_ns;
-        if (index <= commit_index_ && index >= log_.first_index() &&
-            log_.at(index).term != entry.term) {
+        if (index <= commit_index_ && log_.term_at(index).value_or(term) != term) {
             return false;
         }
         note_own_stamp();
@@ -268,10 +265,10 @@ void Core::on_append_entries_reply(const AppendEntriesReply& message) {
         return;
     }
     const bool news = progress->acknowledged(message.match_index);
-    if (progress->state == Progress::State::probe ||
-        (progress->state == Progress::State::snapshot &&
-         progress->match_index >= log_.base().index)) {
+    if (progress->state == Progress::State::probe) {
         progress->become_replicate();
+    } else if (progress->state == Progress::State::snapshot) {
+        leave_snapshot(*progress);
     }
     if (news) {
         maybe_commit(*leading);

@@ -1,12 +1,37 @@
 // Core: log compaction and InstallSnapshot (paper §7, thesis chapter 5). What a snapshot holds, how
-// it is stored and how its chunks are read is the driver's; here is what it means for log and commit.
+// it is stored and how its chunks are read is the driver's; here is what it means for log and
+// commit.
 
 #include <algorithm>
+#include <functional>
+#include <limits>
 
 #include "raft/core.h"
 #include "raft/invariant.h"
 
 namespace cairn::raft {
+
+namespace {
+
+// No log gets there by counting; what comes after it must not wrap around.
+constexpr Index index_max = std::numeric_limits<Index>::max() / 2;
+
+bool is_set_of_ids(const std::vector<NodeId>& ids) {
+    return std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) == ids.end() &&
+           (ids.empty() || ids.front() != 0);
+}
+
+// What Configuration promises, asked of a peer's.
+bool is_valid(const Configuration& configuration) {
+    return is_set_of_ids(configuration.voters) && is_set_of_ids(configuration.outgoing_voters) &&
+           is_set_of_ids(configuration.learners) && !configuration.voters.empty() &&
+           configuration.voters.size() <= voters_max &&
+           configuration.outgoing_voters.size() <= voters_max &&
+           std::none_of(configuration.learners.begin(), configuration.learners.end(),
+                        [&](NodeId id) { return configuration.is_voter(id); });
+}
+
+}  // namespace
 
 Index Core::compact(Index index) {
     // Only what is applied and durable here can be given up.
@@ -23,6 +48,7 @@ bool Core::installed(const LogPosition& last_included, const Configuration& conf
     if (last_included.index <= commit_index_ || is_leader()) {
         return false;
     }
+    RAFT_ASSERT(last_included.term <= hard_state_.term);
     if (log_.matches(last_included.index, last_included.term) &&
         last_included.index <= log_.stable_index()) {
         // What follows may be acknowledged already: it stays.
@@ -30,6 +56,7 @@ bool Core::installed(const LogPosition& last_included, const Configuration& conf
     } else {
         log_replaced = true;
         log_.reset(last_included);
+        verified_index_ = 0;  // may have been beyond what is left
         for (PersistRecord& record : persisting_) {
             record.last_index = std::min(record.last_index, last_included.index);
         }
@@ -38,9 +65,34 @@ bool Core::installed(const LogPosition& last_included, const Configuration& conf
     handed_out_commit_ = last_included.index;
     configuration_ = configuration;
     verified_index_ = std::max(verified_index_, last_included.index);
+    // Votes asked for a log that was given up must not make a leader of the one that is left.
+    if (!std::holds_alternative<Follower>(role_)) {
+        become_follower(hard_state_.term, leader_id_);
+    }
     if (leader_id_ != 0) {
         acknowledge(leader_id_);
     }
+    return true;
+}
+
+void Core::want_snapshot(Progress& progress) {
+    progress.become_snapshot();
+    if (std::find(snapshots_wanted_.begin(), snapshots_wanted_.end(), progress.id) ==
+        snapshots_wanted_.end()) {
+        snapshots_wanted_.push_back(progress.id);
+    }
+}
+
+bool Core::send_snapshot_chunk(NodeId to, InstallSnapshot chunk) {
+    Leader* leading = leader();
+    Progress* progress = leading == nullptr ? nullptr : find(*leading, to);
+    if (progress == nullptr || progress->state != Progress::State::snapshot) {
+        return false;
+    }
+    progress->snapshot_index = chunk.last_included.index;
+    chunk.header = header_for(to);
+    chunk.leader_clock_ns = clock_ns_;
+    send(std::move(chunk));
     return true;
 }
 
@@ -49,6 +101,17 @@ void Core::snapshot_failed(NodeId peer) {
     Progress* progress = leading == nullptr ? nullptr : find(*leading, peer);
     if (progress != nullptr && progress->state == Progress::State::snapshot) {
         progress->become_probe();
+        progress->probe_sent = true;  // a heartbeat's time, so that what fails at once can't spin
+    }
+}
+
+// A member that gets a snapshot has acknowledged something.
+void Core::leave_snapshot(Progress& progress) {
+    if (progress.match_index >= log_.base().index) {
+        progress.become_replicate();
+    } else if (progress.snapshot_index != 0 && progress.match_index >= progress.snapshot_index) {
+        // It has the one it was sent, but the log begins later by now: it needs a newer one.
+        progress.become_probe();
     }
 }
 
@@ -73,16 +136,28 @@ void Core::send_snapshot_heartbeat(Progress& progress) {
     send(std::move(heartbeat));
 }
 
+// What installed() and the driver rely on, asked of a peer's chunk.
+bool Core::valid_snapshot(const InstallSnapshot& message) const {
+    const LogPosition& last = message.last_included;
+    const bool whole = message.offset <= message.content_bytes &&
+                       message.data.size() <= message.content_bytes - message.offset;
+    if (!whole || !is_valid(message.configuration) || last.index == 0 || last.index > index_max ||
+        last.term == 0 || last.term > message.header.term) {
+        return false;
+    }
+    // No leader contradicts what is committed.
+    if (last.index <= commit_index_) {
+        return log_.term_at(last.index).value_or(last.term) == last.term;
+    }
+    const LogPosition committed = log_.position_at(commit_index_);
+    return last.term >= committed.term && last.stamp_ns >= committed.stamp_ns;
+}
+
 void Core::on_install_snapshot(InstallSnapshot& message) {
     if (!accept_leader(message.header.from)) {
         return;
     }
-    const Configuration& configuration = message.configuration;
-    const bool whole = message.offset <= message.content_bytes &&
-                       message.data.size() <= message.content_bytes - message.offset;
-    if (!whole || configuration.voters.empty() || configuration.voters.size() > voters_max ||
-        configuration.outgoing_voters.size() > voters_max ||
-        message.last_included.term > message.header.term || message.last_included.term == 0) {
+    if (!valid_snapshot(message)) {
         ++statistics_.rejected_messages;
         return;
     }

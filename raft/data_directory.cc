@@ -159,12 +159,17 @@ std::string DataDirectory::load() {
         return identity_path + ": " + exists.error().message();
     }
     if (!*exists) {
-        const IoResult<bool> has_wal = files_.exists(wal_directory());
-        if (!has_wal) {
-            return wal_directory() + ": " + has_wal.error().message();
+        // The identity is made before them.
+        for (const std::string& later : {wal_directory(), snapshot_directory()}) {
+            const IoResult<bool> made = files_.exists(later);
+            if (!made) {
+                return later + ": " + made.error().message();
+            }
+            if (*made) {
+                return identity_path + ": missing, though there is " + later;
+            }
         }
-        // The identity is made before it.
-        return *has_wal ? identity_path + ": missing, though there is " + wal_directory() : "";
+        return {};
     }
     IoResult<std::unique_ptr<File>> file = files_.open(identity_path, FileSystem::OpenMode::read);
     if (!file) {
@@ -207,6 +212,10 @@ std::string DataDirectory::initialise(const Identity& identity) {
 
 std::string DataDirectory::wal_directory() const {
     return path_ + "/wal";
+}
+
+std::string DataDirectory::snapshot_directory() const {
+    return path_ + "/snapshot";
 }
 
 }  // namespace cairn::raft

@@ -3,7 +3,8 @@
 // Opened at start on the main thread and kept for the process's life. Holds an exclusive flock on
 // DIR/lock. DIR/identity says which node of which cluster the data belongs to and how the cluster
 // began; it is written once, atomically, before anything else, and a damaged one is an error, never
-// a reason to start afresh. It knows nothing of what is in the write-ahead log (DIR/wal).
+// a reason to start afresh. It knows nothing of what is in the write-ahead log (DIR/wal) and the
+// snapshots (DIR/snapshot).
 #pragma once
 
 #include <cstdint>
@@ -49,6 +50,7 @@ class DataDirectory {
 
     const std::string& path() const { return path_; }
     std::string wal_directory() const;
+    std::string snapshot_directory() const;
 
  private:
     DataDirectory(FileSystem& files, std::string path, int lock_descriptor);

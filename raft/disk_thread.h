@@ -50,10 +50,10 @@ class DiskThread final : public Storage {
 
     void submit(PersistBatch batch) override;
     // No longer wanted entries, see Wal::release; done in order with the batches.
-    void release(GroupId group, Index first_needed);
+    void release(GroupId group, Index first_needed) override;
     // The group's entries so far are void, see WalAppend::log_start; done in order with the batches
     // and durable with the next one at the latest.
-    void reset_log(GroupId group, Index log_start);
+    void reset_log(GroupId group, Index log_start) override;
     // Writes what was submitted and ends the thread; what a full disk holds up is dropped, it was
     // never reported. Idempotent. Afterwards submissions are ignored.
     void stop();

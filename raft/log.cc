@@ -29,6 +29,14 @@ bool Log::matches(Index index, Term term) const {
     return mine.has_value() && *mine == term;
 }
 
+LogPosition Log::position_at(Index index) const {
+    if (index == base_.index) {
+        return base_;
+    }
+    const Entry& entry = at(index);
+    return {entry.index, entry.term, entry.stamp_ns};
+}
+
 const Entry& Log::at(Index index) const {
     RAFT_ASSERT(index > base_.index);
     RAFT_ASSERT(index <= last_index());
@@ -72,8 +80,7 @@ void Log::truncate_from(Index index) {
 void Log::compact(Index index) {
     RAFT_ASSERT(index <= stable_index_);
     while (base_.index < index) {
-        const Entry& entry = entries_.front();
-        base_ = {entry.index, entry.term, entry.stamp_ns};
+        base_ = position_at(base_.index + 1);
         entries_.pop_front();
     }
 }

@@ -34,6 +34,8 @@ class Log {
     // The term of the entry at `index`, none below the base or above the end.
     std::optional<Term> term_at(Index index) const;
     bool matches(Index index, Term term) const;
+    // `index` must be the base's or an entry's.
+    LogPosition position_at(Index index) const;
     // `index` must be in the log.
     const Entry& at(Index index) const;
 

@@ -44,9 +44,9 @@ struct AppendEntries {
     Index prev_log_index = 0;
     Term prev_log_term = 0;
     Index leader_commit = 0;
-    ReadId read_id = 0;            // newest ReadIndex round of the leader; the reply returns it
+    ReadId read_id = 0;                // newest ReadIndex round of the leader; the reply returns it
     std::int64_t leader_clock_ns = 0;  // the leader's log time when it sent this
-    std::vector<Entry> entries;    // consecutive, from prev_log_index + 1
+    std::vector<Entry> entries;        // consecutive, from prev_log_index + 1
 };
 
 struct AppendEntriesReply {
@@ -85,6 +85,7 @@ struct InstallSnapshot {
     std::uint64_t offset = 0;
     Payload data;
     std::int64_t leader_clock_ns = 0;
+    std::uint32_t content_crc = 0;  // of all of the content: two snapshots of an index may differ
 };
 
 // How far the follower is: the next offset it wants. Once it has installed the snapshot it says so
@@ -100,9 +101,9 @@ struct TimeoutNow {
     Header header;
 };
 
-using Message = std::variant<RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply,
-                             ReadIndexRequest, ReadIndexReply, TimeoutNow, InstallSnapshot,
-                             InstallSnapshotReply>;
+using Message =
+    std::variant<RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply, ReadIndexRequest,
+                 ReadIndexReply, TimeoutNow, InstallSnapshot, InstallSnapshotReply>;
 
 inline const Header& header_of(const Message& message) {
     return std::visit([](const auto& m) -> const Header& { return m.header; }, message);

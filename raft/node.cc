@@ -52,9 +52,13 @@ void Node::on_persisted(Sequence sequence) {
     core_.persisted(sequence);
 }
 
-void Node::on_peer_connected(NodeId peer) { core_.peer_reachable(peer); }
+void Node::on_peer_connected(NodeId peer) {
+    core_.peer_reachable(peer);
+}
 
-void Node::on_peer_disconnected(NodeId peer) { core_.peer_unreachable(peer); }
+void Node::on_peer_disconnected(NodeId peer) {
+    core_.peer_unreachable(peer);
+}
 
 ProposeResult Node::propose(std::span<const Payload> payloads, std::int64_t steady_ns) {
     core_.set_clock(clock_.now_ns(steady_ns));
@@ -69,8 +73,8 @@ bool Node::process() {
     transport_.flush();
     if (ready_.sequence != 0) {
         disk_busy_ = true;
-        storage_.submit({core_.options().group, ready_.sequence, ready_.hard_state,
-                         std::move(ready_.entries)});
+        storage_.submit(
+            {core_.options().group, ready_.sequence, ready_.hard_state, std::move(ready_.entries)});
         ready_.entries = {};
     }
     for (const Entry& entry : ready_.committed) {
@@ -96,12 +100,6 @@ bool Node::process() {
         handler_.on_leadership_changed();
     }
     return core_.has_more_committed();
-}
-
-void Node::send_snapshot_chunk(NodeId to, InstallSnapshot chunk) {
-    chunk.header = {core_.options().group, core_.id(), to, core_.term()};
-    chunk.leader_clock_ns = core_.clock_ns();
-    transport_.send(std::move(chunk));
 }
 
 std::int64_t Node::last_heard_ns(NodeId peer) const {

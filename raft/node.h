@@ -56,12 +56,13 @@ class Node {
                    bool& log_replaced) {
         return core_.installed(last_included, configuration, log_replaced);
     }
+    bool send_snapshot_chunk(NodeId to, InstallSnapshot chunk) {
+        return core_.send_snapshot_chunk(to, std::move(chunk));
+    }
     void snapshot_failed(NodeId peer) { core_.snapshot_failed(peer); }
     void snapshot_received(Index last_included_index, std::uint64_t next_offset) {
         core_.snapshot_received(last_included_index, next_offset);
     }
-    // Sends a chunk; its header and clock are filled in.
-    void send_snapshot_chunk(NodeId to, InstallSnapshot chunk);
 
     // Carries out what this turn asks for. Returns whether more committed entries wait, so that the
     // caller comes back soon but lets others work in between.

@@ -22,6 +22,7 @@ void Progress::become_replicate() {
 
 void Progress::become_snapshot() {
     state = State::snapshot;
+    snapshot_index = 0;
     probe_sent = false;
     inflight_.clear();
     inflight_bytes_ = 0;

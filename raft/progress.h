@@ -1,4 +1,5 @@
-// What a leader knows of one member: how far its log matches, what to send next, what is on its way.
+// What a leader knows of one member: how far its log matches, what to send next, what is on its
+// way.
 //
 // Lives inside the leader's state and ends with it. Three states: probe (find where the logs agree;
 // one message at a time), replicate (send ahead of the answers, within a window of messages and
@@ -26,6 +27,7 @@ struct Progress {
     ReadId acked_read_id = 0;     // newest round it has confirmed
     ReadId sent_read_id = 0;      // newest round sent to it
     Index sent_commit_index = 0;  // newest commit index sent to it
+    Index snapshot_index = 0;     // snapshot: what the one it is sent includes; 0: none sent yet
 
     void become_probe();
     void become_replicate();

@@ -1,8 +1,8 @@
 // Where a node's driver hands what must become durable, and how it hears that it is.
 //
-// Called on the raft thread. The implementation (raft/disk_thread.h; the simulation has its own) does
-// the blocking work elsewhere and reports on the raft thread, in the order of submission. A failure
-// is never reported: the process ends.
+// Called on the raft thread. The implementation (raft/disk_thread.h; the simulation has its own)
+// does the blocking work elsewhere and reports on the raft thread, in the order of submission. A
+// failure is never reported: the process ends.
 #pragma once
 
 #include <optional>
@@ -25,6 +25,10 @@ class Storage {
     virtual ~Storage() = default;
     // Takes the batch; Node::on_persisted(batch.sequence) follows once it is durable.
     virtual void submit(PersistBatch batch) = 0;
+    // Entries of the group below `first_needed` are not wanted any more.
+    virtual void release(GroupId group, Index first_needed) = 0;
+    // The group's entries so far are void; the next one submitted has index `log_start`.
+    virtual void reset_log(GroupId group, Index log_start) = 0;
 };
 
 }  // namespace cairn::raft

@@ -1,7 +1,5 @@
 #include "server/app.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -16,6 +14,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include "raft/data_directory.h"
 #include "server/gateway.h"
@@ -84,6 +83,9 @@ class App {
 
     static int refuse(int status, const std::string& reason);
     std::optional<int> settle_identity();
+    std::optional<int> open_snapshots();
+    std::optional<int> open_log();
+    raft::Configuration founding_configuration() const;
     RaftThreadOptions raft_options() const;
     GatewayOptions gateway_options() const;
     void build_gateways();
@@ -95,8 +97,7 @@ class App {
     const ServeOptions& options_;
     std::unique_ptr<raft::DataDirectory> directory_;
     raft::Identity identity_;
-    std::unique_ptr<raft::Wal> wal_;
-    raft::WalGroupState recovered_;
+    RaftThread::Data data_;
     NodeView view_;
     std::unique_ptr<RaftThread> raft_;
     std::vector<GatewayThread> threads_;
@@ -120,24 +121,79 @@ std::optional<int> App::open_data() {
     if (const std::optional<int> status = settle_identity()) {
         return status;
     }
-    raft::WalOptions wal_options;
-    wal_options.cluster_id = identity_.cluster_id;
-    wal_options.node_id = identity_.node_id;
-    wal_options.record_bytes_max = std::max<std::uint64_t>(wal_options.record_bytes_max,
-                                                           2 * options_.max_value_bytes);
-    wal_options.segment_bytes =
-        std::max(wal_options.segment_bytes, 2 * wal_options.record_bytes_max);
-    wal_options.salt = random_seed();
-    wal_options.sync = !options_.unsafe_no_fsync;
+    if (const std::optional<int> status = open_snapshots()) {
+        return status;
+    }
+    return open_log();
+}
+
+std::optional<int> App::open_snapshots() {
+    raft::SnapshotOptions options;
+    options.cluster_id = identity_.cluster_id;
+    options.group = group;
+    options.salt = random_seed();
+    options.sync = !options_.unsafe_no_fsync;
+    raft::SnapshotFailure failure;
+    data_.snapshots = raft::SnapshotStore::open(raft::posix_file_system(),
+                                                directory_->snapshot_directory(), options, failure);
+    if (!data_.snapshots) {
+        return refuse(failure.error == raft::SnapshotError::foreign ? 2 : 1, failure.detail);
+    }
+    if (data_.snapshots->is_newest_damaged()) {
+        return refuse(1, data_.snapshots->damaged().back().detail);
+    }
+    if (data_.snapshots->latest() == nullptr) {
+        return std::nullopt;
+    }
+    std::string error;
+    std::optional<fsm::StateMachine> state = load_state_machine(*data_.snapshots, error);
+    if (!state) {
+        return refuse(1, "the newest snapshot in " + directory_->snapshot_directory() +
+                             " can't be used: " + error);
+    }
+    data_.state = std::move(*state);
+    return std::nullopt;
+}
+
+std::optional<int> App::open_log() {
+    raft::WalOptions options;
+    options.cluster_id = identity_.cluster_id;
+    options.node_id = identity_.node_id;
+    options.record_bytes_max =
+        std::max<std::uint64_t>(options.record_bytes_max, 2 * options_.max_value_bytes);
+    options.segment_bytes = std::max(options.segment_bytes, 2 * options.record_bytes_max);
+    options.salt = random_seed();
+    options.sync = !options_.unsafe_no_fsync;
     std::map<raft::GroupId, raft::WalGroupState> recovered;
     raft::WalOpenFailure failure;
-    wal_ = raft::Wal::open(raft::posix_file_system(), directory_->wal_directory(), wal_options,
-                           recovered, failure);
-    if (!wal_) {
+    data_.wal = raft::Wal::open(raft::posix_file_system(), directory_->wal_directory(), options,
+                                recovered, failure);
+    if (!data_.wal) {
         return refuse(failure.error == raft::WalOpenError::foreign ? 2 : 1, failure.detail);
     }
-    recovered_ = std::move(recovered[group]);
+    raft::LogPosition base;
+    raft::Configuration configuration = founding_configuration();
+    if (const raft::SnapshotFile* latest = data_.snapshots->latest()) {
+        base = {latest->meta.last_included_index, latest->meta.last_included_term,
+                latest->meta.last_included_stamp_ns};
+        configuration = latest->meta.configuration;
+    }
+    std::string error;
+    std::optional<raft::RecoveredLog> log =
+        raft::recover_log(base, configuration, std::move(recovered[group]), error);
+    if (!log) {
+        return refuse(1, options_.data_dir + ": " + error);
+    }
+    data_.log = std::move(*log);
     return std::nullopt;
+}
+
+raft::Configuration App::founding_configuration() const {
+    std::vector<raft::NodeId> voters;
+    for (const InitialMember& member : founders_of(identity_)) {
+        voters.push_back(member.id);
+    }
+    return raft::configuration_of(std::move(voters));
 }
 
 // The data directory wins over the flags, unless they speak of another node or another cluster.
@@ -181,14 +237,11 @@ RaftThreadOptions App::raft_options() const {
     raft.transport.node_id = options_.id;
     raft.transport.http_address = options_.http.text();
     raft.transport.random_seed = random_seed();
-    std::vector<raft::NodeId> voters;
     for (const InitialMember& member : founders_of(identity_)) {
-        voters.push_back(member.id);
         if (member.id != options_.id) {
             raft.transport.peers.push_back({member.id, member.raft.host, member.raft.port});
         }
     }
-    raft.configuration = raft::configuration_of(std::move(voters));
     // Where this node listens is its own affair (it may be told 0.0.0.0, or stand behind another
     // address); where it is found is what the others were told.
     raft.transport.frame_bytes_max = std::max<std::uint64_t>(
@@ -199,6 +252,8 @@ RaftThreadOptions App::raft_options() const {
     raft.replica.raft_address = options_.raft.text();
     raft.replica.http_address = options_.http.text();
     raft.replica.random_seed = random_seed();
+    raft.replica.snapshots.entries_between = options_.snapshot_entries;
+    raft.replica.snapshots.entries_kept = options_.snapshot_entries / 10;
     return raft;
 }
 
@@ -226,8 +281,8 @@ void App::build_gateways() {
         contexts.push_back(&raft_->context());
     }
     for (net::io_context* context : contexts) {
-        ports_.push_back(std::make_unique<GatewayPort>(*context, raft_->context(),
-                                                       raft_->replica(), view_));
+        ports_.push_back(
+            std::make_unique<GatewayPort>(*context, raft_->context(), raft_->replica(), view_));
         raft_->replica().add_port(*ports_.back());
         gateways_.push_back(std::make_unique<Gateway>(*context, *ports_.back(), options));
     }
@@ -238,8 +293,7 @@ std::optional<int> App::start() {
         spdlog::warn("--unsafe-no-fsync: acknowledged writes can be lost; never for data");
     }
     raise_file_limit();
-    raft_ = std::make_unique<RaftThread>(raft_options(), std::move(wal_), std::move(recovered_),
-                                         view_);
+    raft_ = std::make_unique<RaftThread>(raft_options(), std::move(data_), view_);
     build_gateways();
     std::string error = raft_->start();
     if (error.empty()) {
@@ -293,8 +347,7 @@ void App::drain_gateways() {
     draining_gateways_ = gateways_.size();
     for (const std::unique_ptr<Gateway>& gateway : gateways_) {
         net::post(gateway->executor(), [this, &gateway] {
-            gateway->drain(
-                [this] { net::post(raft_->context(), [this] { gateway_drained(); }); });
+            gateway->drain([this] { net::post(raft_->context(), [this] { gateway_drained(); }); });
         });
     }
 }

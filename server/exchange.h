@@ -55,6 +55,8 @@ struct Exchange {
         protobuf,  // POST
         cluster,
         readiness,
+        snapshot_taken,
+        transferred,
     };
 
     HttpResponse response;
@@ -67,6 +69,7 @@ struct Exchange {
     bool is_raw = false;          // the body is the value's bytes
     bool is_binary = false;       // POST in binary protobuf
     bool is_conditional = false;  // If-Match was there: "not set" is 412
+    std::string idempotency_key;  // empty: none
     IfMatch if_match;             // GET
     IfNoneMatch if_none_match;    // GET
     Parameters parameters;

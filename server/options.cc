@@ -213,8 +213,7 @@ constexpr auto settings = std::to_array<Setting>({
      "twice heartbeat-ms",
      apply_number<&Options::election_timeout_ms, 20, 600000>},
     {"snapshot-entries", SettingKind::number, "N", "100000",
-     "Applied entries between two snapshots, 1 to 1000000000 (this\n"
-     "version takes no snapshots yet)",
+     "Applied entries between two snapshots, 1 to 1000000000",
      apply_number<&Options::snapshot_entries, 1, 1000000000>},
     {"max-value-bytes", SettingKind::number, "BYTES", "1048576",
      "The largest value, 1 to 67108864; the same on every node",

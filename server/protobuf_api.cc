@@ -4,6 +4,7 @@
 
 #include "atomix/multiraft/atomic/value/v1/fsm.pb.h"
 #include "fsm/command.h"
+#include "server/idempotency_key.h"
 #include "server/percent.h"
 #include "server/value_api.h"
 
@@ -78,10 +79,6 @@ Decision respond_is_stream(std::string_view kind, Exchange& exchange) {
 
 // Headers that mean something elsewhere and would be ignored here; true when they were refused.
 bool refuse_headers(const HttpRequest& request, Exchange& exchange) {
-    if (request.count("Idempotency-Key") > 0) {
-        respond_invalid(exchange, "Idempotency-Key is not supported by this version.");
-        return true;
-    }
     if (request.count("If-Match") > 0 || request.count("If-None-Match") > 0) {
         respond_invalid(exchange, "The precondition of a POST is its input's prevIndex.");
         return true;
@@ -97,7 +94,8 @@ Decision decide_post(const HttpRequest& request, std::string_view query, const A
         return respond_invalid(exchange, *error);
     }
     seed::AtomicValueInput input;
-    if (refuse_headers(request, exchange) || refuse_input(request, exchange, input)) {
+    if (refuse_headers(request, exchange) || refuse_idempotency_key(request, exchange) ||
+        refuse_input(request, exchange, input)) {
         return Decision::respond;
     }
     exchange.answer = Exchange::Answer::protobuf;
@@ -131,7 +129,10 @@ Decision decide_post(const HttpRequest& request, std::string_view query, const A
     }
     begin_operation(exchange, options, kind, operation);
     if (kind == Operation::Kind::write) {
-        fsm::encode_input(exchange.name, input.SerializeAsString(), operation.command);
+        const std::string bytes = input.SerializeAsString();
+        encode_idempotent(exchange, operation.command, [&](const fsm::Idempotency& idempotency) {
+            fsm::encode_input(exchange.name, bytes, operation.command, idempotency);
+        });
     }
     return Decision::operate;
 }

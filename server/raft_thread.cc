@@ -21,25 +21,49 @@ class RaftThread::Relay final : public raft::TransportReceiver {
     void on_delivered() override { replica->on_delivered(); }
 };
 
-RaftThread::RaftThread(const RaftThreadOptions& options, std::unique_ptr<raft::Wal> wal,
-                       raft::WalGroupState recovered, NodeView& view)
+// Brings a job's end from the snapshot thread back here.
+class RaftThread::Runner final : public SnapshotRunner {
+ public:
+    Runner(std::unique_ptr<raft::SnapshotStore> store, boost::asio::io_context& context)
+        : context_(context), thread_(std::move(store), jobs_max) {}
+
+    bool run(std::function<void(raft::SnapshotStore&)> work, std::function<void()> done) override {
+        return thread_.submit(
+            [this, work = std::move(work), done = std::move(done)](raft::SnapshotStore& store) {
+                work(store);
+                boost::asio::post(context_, done);
+            });
+    }
+    void stop() { thread_.stop(); }
+
+ private:
+    static constexpr std::size_t jobs_max = 1024;
+    boost::asio::io_context& context_;
+    raft::SnapshotThread thread_;
+};
+
+RaftThread::RaftThread(const RaftThreadOptions& options, Data data, NodeView& view)
     : options_(options), relay_(std::make_unique<Relay>()) {
     transport_ = std::make_unique<raft::TcpTransport>(context_, options_.transport, *relay_);
     disk_ = std::make_unique<raft::DiskThread>(
-        std::move(wal), [this](const std::vector<raft::Persisted>& persisted) {
+        std::move(data.wal), [this](const std::vector<raft::Persisted>& persisted) {
             boost::asio::post(context_, [this, sequence = persisted.back().sequence] {
                 replica_->on_persisted(sequence);
             });
         });
+    runner_ = std::make_unique<Runner>(std::move(data.snapshots), context_);
+    if (data.log.log_replaced) {
+        disk_->reset_log(options_.core.group, data.log.start.base.index + 1);
+    }
     replica_ = std::make_unique<Replica>(
-        raft::Core(options_.core, options_.configuration, recovered.hard_state,
-                   std::move(recovered.entries)),
-        *disk_, *transport_, options_.replica, view, system_clock(), [this] { request_turn(); });
+        raft::Core(options_.core, std::move(data.log.start)), std::move(data.state), *disk_,
+        *transport_, *runner_, options_.replica, view, system_clock(), [this] { request_turn(); });
     relay_->replica = replica_.get();
 }
 
 RaftThread::~RaftThread() {
     stop();
+    runner_->stop();
     disk_->stop();
 }
 

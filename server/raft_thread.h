@@ -1,5 +1,5 @@
 // The node's heart with its surroundings: the raft thread's io_context, the replica, the peers'
-// sockets, the disk thread, the tick.
+// sockets, the disk thread, the snapshot thread, the tick.
 //
 // Constructed and run by one thread, the raft thread; everything in here belongs to it. It carries
 // out turns: however many things ask for one, one posted handler does it. What decides is in
@@ -16,6 +16,8 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "raft/disk_thread.h"
+#include "raft/recovered_log.h"
+#include "raft/snapshot_thread.h"
 #include "raft/tcp_transport.h"
 #include "server/backend.h"
 #include "server/replica.h"
@@ -24,7 +26,6 @@ namespace cairn::server {
 
 struct RaftThreadOptions {
     raft::CoreOptions core;
-    raft::Configuration configuration;
     raft::TcpTransportOptions transport;
     ReplicaOptions replica;
     int tick_ms = 10;
@@ -32,8 +33,15 @@ struct RaftThreadOptions {
 
 class RaftThread {
  public:
-    RaftThread(const RaftThreadOptions& options, std::unique_ptr<raft::Wal> wal,
-               raft::WalGroupState recovered, NodeView& view);
+    // What was found on disk: the log and the snapshots, open, and what they add up to.
+    struct Data {
+        std::unique_ptr<raft::Wal> wal;
+        std::unique_ptr<raft::SnapshotStore> snapshots;
+        fsm::StateMachine state;
+        raft::RecoveredLog log;
+    };
+
+    RaftThread(const RaftThreadOptions& options, Data data, NodeView& view);
     ~RaftThread();
     RaftThread(const RaftThread&) = delete;
     RaftThread& operator=(const RaftThread&) = delete;
@@ -50,6 +58,7 @@ class RaftThread {
 
  private:
     class Relay;
+    class Runner;
 
     void request_turn();
     void schedule_tick();
@@ -61,6 +70,7 @@ class RaftThread {
     std::unique_ptr<Relay> relay_;
     std::unique_ptr<raft::TcpTransport> transport_;
     std::unique_ptr<raft::DiskThread> disk_;
+    std::unique_ptr<Runner> runner_;
     std::unique_ptr<Replica> replica_;
     bool turn_requested_ = false;
     bool stopped_ = false;

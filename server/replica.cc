@@ -36,18 +36,23 @@ std::string_view name_of(raft::RoleName role) {
 
 }  // namespace
 
-Replica::Replica(raft::Core core, raft::Storage& storage, raft::Transport& transport,
-                 const ReplicaOptions& options, NodeView& view, Clock& clock,
-                 std::function<void()> request_turn)
+Replica::Replica(raft::Core core, fsm::StateMachine state, raft::Storage& storage,
+                 raft::Transport& transport, SnapshotRunner& runner, const ReplicaOptions& options,
+                 NodeView& view, Clock& clock, std::function<void()> request_turn)
     : transport_(transport),
       options_(options),
       view_(view),
       clock_(clock),
       request_turn_(std::move(request_turn)),
-      history_(options.history),
+      state_machine_(std::move(state)),
+      history_(options.history, state_machine_.applied_index()),
       node_(std::move(core), storage, transport, *this, clock.steady_ns()),
       writes_(node_, transport, options.writes, options.random_seed >> 2U),
       reads_(node_, options.reads),
+      snapshots_(
+          node_, storage, state_machine_, runner, options.snapshots, options.cluster_id,
+          [this](fsm::StateMachine machine) { return install(std::move(machine)); },
+          [this] { request_turn_(); }),
       steady_ns_(clock.steady_ns()),
       leaderless_since_ns_(steady_ns_) {
     view_.node = node_.core().id();
@@ -60,20 +65,77 @@ void Replica::submit(std::shared_ptr<Operation> operation, Port& port) {
         request_turn_();
         return;
     }
-    if (operation->kind == Operation::Kind::write) {
-        writes_.submit(std::move(operation), port, steady_ns_);
-    } else {
-        Read read;
-        read.deadline_ns = steady_ns_ + operation->timeout_ms * ns_per_ms;
-        read.needed_index = operation->min_index;
-        read.linearizable = operation->consistency != Consistency::local;
-        read.port = &port;
-        read.operation = std::move(operation);
-        if (!reads_.submit(read)) {
-            fail_read(read, Failure::overloaded);
-        }
+    switch (operation->kind) {
+        case Operation::Kind::write:
+            writes_.submit(std::move(operation), port, steady_ns_);
+            break;
+        case Operation::Kind::take_snapshot:
+            take_snapshot(std::move(operation), port);
+            break;
+        case Operation::Kind::transfer_leadership:
+            start_transfer(std::move(operation), port);
+            break;
+        case Operation::Kind::get:
+        case Operation::Kind::list:
+        case Operation::Kind::cluster_status:
+            submit_read(std::move(operation), port);
+            break;
     }
     request_turn_();
+}
+
+void Replica::submit_read(std::shared_ptr<Operation> operation, Port& port) {
+    Read read;
+    read.deadline_ns = steady_ns_ + operation->timeout_ms * ns_per_ms;
+    read.needed_index = operation->min_index;
+    read.linearizable = operation->consistency != Consistency::local;
+    read.port = &port;
+    read.operation = std::move(operation);
+    if (!reads_.submit(read)) {
+        fail_read(read, Failure::overloaded);
+    }
+}
+
+void Replica::take_snapshot(std::shared_ptr<Operation> operation, Port& port) {
+    snapshots_.take([operation, &port](raft::Index index, const std::string& error) {
+        operation->snapshot_index = index;
+        operation->error = error;
+        operation->failure = Failure::none;
+        port.finished(operation);
+    });
+}
+
+// The leader hands over; anybody else passes the wish on and watches who leads.
+void Replica::start_transfer(std::shared_ptr<Operation> operation, Port& port) {
+    const raft::Core& core = node_.core();
+    operation->failure = Failure::none;
+    operation->error.clear();
+    if (!core.configuration().is_voter(operation->member)) {
+        operation->error = "There is no voter with this id.";
+        port.finished(std::move(operation));
+        return;
+    }
+    if (core.is_leader()) {
+        node_.transfer_leadership(operation->member);
+    } else if (core.leader_id() != 0 && core.leader_id() != operation->member) {
+        v1::PeerNote note;
+        note.mutable_transfer_request()->set_target(operation->member);
+        (void)transport_.send_application(core.leader_id(), note.SerializeAsString());
+    }
+    const std::int64_t deadline_ns = steady_ns_ + operation->timeout_ms * ns_per_ms;
+    transfers_.push_back({std::move(operation), &port, deadline_ns});
+}
+
+void Replica::finish_transfers() {
+    std::erase_if(transfers_, [this](Transfer& transfer) {
+        const bool done = node_.core().leader_id() == transfer.operation->member;
+        if (!done && steady_ns_ < transfer.deadline_ns) {
+            return false;
+        }
+        transfer.operation->failure = done ? Failure::none : Failure::timeout;
+        transfer.port->finished(std::move(transfer.operation));
+        return true;
+    });
 }
 
 void Replica::open_stream(std::shared_ptr<StreamOpen> open, Port& port) {
@@ -98,7 +160,9 @@ void Replica::add_listener(Port& port) {
     }
 }
 
-void Replica::add_port(Port& port) { ports_.push_back(&port); }
+void Replica::add_port(Port& port) {
+    ports_.push_back(&port);
+}
 
 void Replica::turn() {
     steady_ns_ = clock_.steady_ns();
@@ -107,7 +171,9 @@ void Replica::turn() {
     reads_.start_turn();
     const bool more = node_.process();
     publish_events();
+    snapshots_.turn(steady_ns_);
     serve_reads();
+    finish_transfers();
     if (steady_ns_ - last_sweep_ns_ >= sweep_interval_ns) {
         last_sweep_ns_ = steady_ns_;
         sweep();
@@ -162,9 +228,8 @@ void Replica::maybe_propose_clock() {
 
 void Replica::on_committed(const raft::Entry& entry) {
     const bool command = entry.kind == raft::EntryKind::command;
-    const fsm::Output output =
-        state_machine_.apply(entry.index, entry.stamp_ns,
-                             command ? entry.payload.view() : std::string_view(), events_);
+    const fsm::Output output = state_machine_.apply(
+        entry.index, entry.stamp_ns, command ? entry.payload.view() : std::string_view(), events_);
     if (command && output.kind == fsm::Output::Kind::none) {
         clock_pending_ = false;
     }
@@ -181,11 +246,38 @@ void Replica::on_read(const raft::ReadState& read) {
 void Replica::on_leadership_changed() {
     const raft::Core& core = node_.core();
     spdlog::info("{} in term {}, leader {}", name_of(core.role()), core.term(),
-                 core.leader_id() == 0 ? std::string("unknown")
-                                       : std::to_string(core.leader_id()));
+                 core.leader_id() == 0 ? std::string("unknown") : std::to_string(core.leader_id()));
     clock_pending_ = false;
     leaderless_since_ns_ = core.leader_id() == 0 ? steady_ns_ : 0;
     request_turn_();
+}
+
+void Replica::on_snapshot_wanted(raft::NodeId peer) {
+    snapshots_.on_wanted(peer);
+}
+
+void Replica::on_snapshot_chunk(const raft::InstallSnapshot& chunk) {
+    snapshots_.on_chunk(chunk);
+}
+
+void Replica::on_snapshot_reply(const raft::InstallSnapshotReply& reply) {
+    snapshots_.on_reply(reply);
+}
+
+// What happened between the old state and the new one nobody here has seen: streams say so.
+fsm::StateMachine Replica::install(fsm::StateMachine state) {
+    publish_events();
+    std::swap(state_machine_, state);
+    history_.reset(state_machine_.applied_index());
+    writes_.on_installed(state_machine_.applied_index());
+    auto batch = std::make_shared<EventBatch>();
+    batch->history_lost = true;
+    batch->applied_index = state_machine_.applied_index();
+    batch->utc_offset_ns = state_machine_.utc_offset_ns();
+    for (Port* listener : listeners_) {
+        listener->published(batch);
+    }
+    return state;
 }
 
 std::int64_t Replica::leaderless_ns() const {
@@ -207,6 +299,8 @@ void Replica::on_application(raft::NodeId from, std::string_view bytes) {
         writes_.on_forward_request(from, *note_.mutable_forward_request(), steady_ns_);
     } else if (note_.has_forward_reply()) {
         writes_.on_forward_reply(from, *note_.mutable_forward_reply(), steady_ns_);
+    } else if (note_.has_transfer_request()) {
+        node_.transfer_leadership(note_.transfer_request().target());
     }
 }
 
@@ -221,7 +315,9 @@ void Replica::on_peer_disconnected(raft::NodeId peer) {
     request_turn_();
 }
 
-void Replica::on_delivered() { request_turn_(); }
+void Replica::on_delivered() {
+    request_turn_();
+}
 
 void Replica::publish_events() {
     if (events_.empty() &&
@@ -315,9 +411,9 @@ void Replica::fail_read(Read& read, Failure failure) {
     if (read.operation->kind == Operation::Kind::cluster_status) {
         read.operation->cluster = cluster_status();
         read.operation->cluster.ready = false;
-        read.operation->cluster.not_ready_reason =
-            failure == Failure::timeout ? "has not caught up with the leader in time"
-                                        : "no leader is known";
+        read.operation->cluster.not_ready_reason = failure == Failure::timeout
+                                                       ? "has not caught up with the leader in time"
+                                                       : "no leader is known";
     }
     read.operation->served_index = state_machine_.applied_index();
     read.port->finished(std::move(read.operation));
@@ -360,6 +456,11 @@ void Replica::stop() {
     for (Read& read : all) {
         fail_read(read, Failure::draining);
     }
+    for (Transfer& transfer : transfers_) {
+        transfer.operation->failure = Failure::draining;
+        transfer.port->finished(std::move(transfer.operation));
+    }
+    transfers_.clear();
     for (Port* port : ports_) {
         port->flush();
     }

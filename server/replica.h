@@ -1,10 +1,11 @@
 // The replica: one node's copy of the values, kept by Raft. It takes operations from the gateways,
-// gets writes through the log and reads confirmed, applies what is committed to the state machine and
-// publishes the events.
+// gets writes through the log and reads confirmed, applies what is committed to the state machine
+// and publishes the events.
 //
-// Lives on the raft thread. No awaiting, no sockets, no system clock: time comes from a Clock, and it
-// asks for a turn through `request_turn`, so the simulation runs this very code. Whatever happens
-// between two turns is handled by one turn: one proposal, one ReadIndex round, one batch of events.
+// Lives on the raft thread. No awaiting, no sockets, no system clock: time comes from a Clock, and
+// it asks for a turn through `request_turn`, so the simulation runs this very code. Whatever
+// happens between two turns is handled by one turn: one proposal, one ReadIndex round, one batch of
+// events.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include "server/clock.h"
 #include "server/port.h"
 #include "server/read_queue.h"
+#include "server/snapshot_service.h"
 #include "server/write_queue.h"
 
 namespace cairn::server {
@@ -31,15 +33,17 @@ struct ReplicaOptions {
     WriteLimits writes;
     ReadLimits reads;
     fsm::HistoryOptions history;
+    SnapshotLimits snapshots;
     std::uint64_t random_seed = 0;
 };
 
 class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
  public:
     // `request_turn` asks that turn() be called soon; it may be called any number of times before.
-    Replica(raft::Core core, raft::Storage& storage, raft::Transport& transport,
-            const ReplicaOptions& options, NodeView& view, Clock& clock,
-            std::function<void()> request_turn);
+    // `state` is what the core's log goes on from.
+    Replica(raft::Core core, fsm::StateMachine state, raft::Storage& storage,
+            raft::Transport& transport, SnapshotRunner& runner, const ReplicaOptions& options,
+            NodeView& view, Clock& clock, std::function<void()> request_turn);
 
     // From the gateways.
     void submit(std::shared_ptr<Operation> operation, Port& port);
@@ -64,6 +68,9 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     void on_committed(const raft::Entry& entry) override;
     void on_read(const raft::ReadState& read) override;
     void on_leadership_changed() override;
+    void on_snapshot_wanted(raft::NodeId peer) override;
+    void on_snapshot_chunk(const raft::InstallSnapshot& chunk) override;
+    void on_snapshot_reply(const raft::InstallSnapshotReply& reply) override;
     // raft::TransportReceiver
     void on_message(raft::Message message) override;
     void on_application(raft::NodeId from, std::string_view bytes) override;
@@ -74,6 +81,16 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
  private:
     void add_listener(Port& port);
     void maybe_propose_clock();
+    struct Transfer {
+        std::shared_ptr<Operation> operation;
+        Port* port = nullptr;
+        std::int64_t deadline_ns = 0;
+    };
+    void submit_read(std::shared_ptr<Operation> operation, Port& port);
+    void take_snapshot(std::shared_ptr<Operation> operation, Port& port);
+    void start_transfer(std::shared_ptr<Operation> operation, Port& port);
+    void finish_transfers();
+    fsm::StateMachine install(fsm::StateMachine state);
     void serve_reads();
     void serve(Read& read);
     void answer_open(StreamOpen& open);
@@ -94,6 +111,8 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     raft::Node node_;
     WriteQueue writes_;
     ReadQueue reads_;
+    SnapshotService snapshots_;
+    std::vector<Transfer> transfers_;
     std::int64_t steady_ns_;  // read at the beginning of whatever is being handled
     std::int64_t leaderless_since_ns_;
     std::int64_t last_sweep_ns_ = 0;

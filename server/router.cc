@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "fsm/name.h"
+#include "server/cluster_api.h"
 #include "server/cluster_json.h"
 #include "server/duration.h"
 #include "server/host_check.h"
@@ -24,6 +25,8 @@ enum class Resource : std::uint8_t {
     watch,
     events,
     cluster,
+    take_snapshot,
+    transfer,
     livez,
     readyz,
     server,  // OPTIONS *
@@ -42,6 +45,8 @@ constexpr Route routes[] = {
     {"/v1/watch/", Resource::watch, "GET, OPTIONS"},
     {"/v1/events/", Resource::events, "GET, OPTIONS"},
     {"/v1/cluster", Resource::cluster, "GET, HEAD, OPTIONS"},
+    {"/v1/cluster/snapshot", Resource::take_snapshot, "POST, OPTIONS"},
+    {"/v1/cluster/leader", Resource::transfer, "POST, OPTIONS"},
     {"/livez", Resource::livez, "GET, HEAD, OPTIONS"},
     {"/readyz", Resource::readyz, "GET, HEAD, OPTIONS"},
     {"*", Resource::server, "GET, HEAD, PUT, DELETE, POST, OPTIONS"},
@@ -150,8 +155,8 @@ Decision decide_status(Exchange::Answer answer, std::string_view query, const Ap
     exchange.answer = answer;
     begin_operation(exchange, options, Operation::Kind::cluster_status, operation);
     // What this node sees, also when nobody leads; ready is one whose reads are served.
-    operation.consistency = answer == Exchange::Answer::readiness ? Consistency::linearizable
-                                                                  : Consistency::local;
+    operation.consistency =
+        answer == Exchange::Answer::readiness ? Consistency::linearizable : Consistency::local;
     return Decision::operate;
 }
 
@@ -211,6 +216,10 @@ Decision dispatch(const HttpRequest& request, const Route& route, std::string_vi
             return decide_status(Exchange::Answer::cluster, query, options, operation, exchange);
         case Resource::readyz:
             return decide_status(Exchange::Answer::readiness, query, options, operation, exchange);
+        case Resource::take_snapshot:
+            return decide_take_snapshot(request, query, options, operation, exchange);
+        case Resource::transfer:
+            return decide_transfer(request, query, options, operation, exchange);
         case Resource::livez:
             return respond_livez(query, exchange);
         case Resource::server:
@@ -302,6 +311,10 @@ void render(const Operation& operation, const NodeView& view, Exchange& exchange
             return append_cluster_json(operation.cluster, exchange.response.body);
         case Exchange::Answer::readiness:
             return render_readiness(operation.cluster, exchange);
+        case Exchange::Answer::snapshot_taken:
+            return render_snapshot_taken(operation, exchange);
+        case Exchange::Answer::transferred:
+            return render_transferred(operation, exchange);
         case Exchange::Answer::none:
             break;
     }
@@ -358,6 +371,10 @@ void append_standard_headers(const NodeView& view, const Operation* operation, E
     const std::uint64_t index =
         served ? operation->served_index : view.applied_index.load(std::memory_order_relaxed);
     append_node_headers(view, index, exchange.response);
+    if (operation != nullptr && operation->kind == Operation::Kind::write &&
+        operation->failure == Failure::none && operation->output.replayed) {
+        exchange.response.add_header("Idempotency-Replayed", "true");
+    }
     if (exchange.is_read) {
         exchange.response.add_header("Cairn-Consistency",
                                      consistency_name(exchange.parameters.consistency));

@@ -151,6 +151,11 @@ void StreamHub::deliver(const fsm::Event& event, std::int64_t utc_offset_ns) {
 
 void StreamHub::on_events(const std::shared_ptr<const EventBatch>& batch) {
     applied_index_ = std::max(applied_index_, batch->applied_index);
+    if (batch->history_lost) {
+        for (auto& [subscription, entry] : subscriptions_) {
+            subscription->lose_history();
+        }
+    }
     if (by_name_.empty() && by_prefix_.empty()) {
         return;
     }

@@ -170,6 +170,13 @@ void Subscription::append(std::string_view name, MessageText text, const fsm::Cu
     signal();
 }
 
+void Subscription::lose_history() {
+    if (state_ == State::open) {
+        history_lost_ = true;
+        overflow();
+    }
+}
+
 void Subscription::overflow() {
     state_ = State::overflowed;
     owed_.clear();

@@ -69,12 +69,16 @@ class Subscription {
     // stream that began without a cursor.
     const std::optional<fsm::Cursor>& cursor() const { return cursor_; }
 
+    bool history_lost() const { return history_lost_; }
+
     // Called when there is something to take, or the state has changed. It must not call the hub.
     std::function<void()> on_ready;
 
     // For the hub.
     void start(StreamOpen& answer);
     void fail(Failure failure);
+    // Events that this stream was to tell are missing: it ends as one that overflowed does.
+    void lose_history();
     // Whether an event at this place is new to this stream.
     bool wants(const fsm::Cursor& place) const { return state_ == State::open && seen_ < place; }
     void push(std::string_view name, MessageText text, const fsm::Cursor& place);
@@ -122,6 +126,7 @@ class Subscription {
     std::optional<fsm::Cursor> cursor_;
     fsm::Cursor seen_;
     bool active_ = true;
+    bool history_lost_ = false;
 
     std::deque<Owed> owed_;
     std::int64_t utc_offset_ns_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "fsm/command.h"
+#include "server/idempotency_key.h"
 #include "server/value_json.h"
 
 namespace cairn::server {
@@ -22,15 +23,6 @@ std::string_view trim(std::string_view text) {
         text.remove_suffix(1);
     }
     return text;
-}
-
-// What no write of this version takes. True when it was refused.
-bool refuse_unsupported(const HttpRequest& request, Exchange& exchange) {
-    if (request.header("Idempotency-Key").data() == nullptr) {
-        return false;
-    }
-    respond_invalid(exchange, "Idempotency-Key is not supported by this version.");
-    return true;
 }
 
 // Reads If-Match; true when it was refused.
@@ -195,21 +187,24 @@ Decision decide_put(const HttpRequest& request, std::string_view query, const Ap
     if (const auto error = parse_parameters(query, known, exchange.parameters)) {
         return respond_invalid(exchange, *error);
     }
-    if (refuse_unsupported(request, exchange) || refuse_put_body(request, options, exchange) ||
+    if (refuse_idempotency_key(request, exchange) || refuse_put_body(request, options, exchange) ||
         refuse_put_preconditions(request, exchange)) {
         return Decision::respond;
     }
     exchange.answer = Exchange::Answer::written;
     begin_operation(exchange, options, Operation::Kind::write, operation);
-    const PutBody& body = exchange.put_body;
-    if (exchange.is_conditional || body.prev_index) {
-        const auto prev_index =
-            body.prev_index ? *body.prev_index : prev_index_of(exchange.if_match);
-        fsm::encode_update(exchange.name, body.value, body.ttl_ns, prev_index, operation.command);
-    } else {
-        fsm::encode_set(exchange.name, body.value, body.ttl_ns, has_if_none_match(exchange),
-                        operation.command);
-    }
+    encode_idempotent(exchange, operation.command, [&](const fsm::Idempotency& idempotency) {
+        const PutBody& body = exchange.put_body;
+        if (exchange.is_conditional || body.prev_index) {
+            const auto prev_index =
+                body.prev_index ? *body.prev_index : prev_index_of(exchange.if_match);
+            fsm::encode_update(exchange.name, body.value, body.ttl_ns, prev_index,
+                               operation.command, idempotency);
+        } else {
+            fsm::encode_set(exchange.name, body.value, body.ttl_ns, has_if_none_match(exchange),
+                            operation.command, idempotency);
+        }
+    });
     return Decision::operate;
 }
 
@@ -218,7 +213,7 @@ Decision decide_delete(const HttpRequest& request, std::string_view query,
     if (const auto error = parse_parameters(query, Known::timeout, exchange.parameters)) {
         return respond_invalid(exchange, *error);
     }
-    if (refuse_unsupported(request, exchange) || has_body(request, exchange) ||
+    if (refuse_idempotency_key(request, exchange) || has_body(request, exchange) ||
         refuse_if_match(request, exchange)) {
         return Decision::respond;
     }
@@ -227,7 +222,10 @@ Decision decide_delete(const HttpRequest& request, std::string_view query,
     }
     exchange.answer = Exchange::Answer::deleted;
     begin_operation(exchange, options, Operation::Kind::write, operation);
-    fsm::encode_delete(exchange.name, prev_index_of(exchange.if_match), operation.command);
+    encode_idempotent(exchange, operation.command, [&](const fsm::Idempotency& idempotency) {
+        fsm::encode_delete(exchange.name, prev_index_of(exchange.if_match), operation.command,
+                           idempotency);
+    });
     return Decision::operate;
 }
 
@@ -321,6 +319,10 @@ void render_output_problem(const fsm::Output& output, Exchange& exchange) {
             extras.current_index = output.index;
             respond_problem(exchange, Code::already_exists, "There is a value of this name.",
                             extras);
+            return;
+        case fsm::Status::idempotency_mismatch:
+            respond_problem(exchange, Code::idempotency_mismatch,
+                            "This Idempotency-Key belongs to another request.");
             return;
         case fsm::Status::invalid:
             respond_invalid(exchange, "The state machine refused the command.");

@@ -94,7 +94,7 @@ void WebSocketSession::end(websocket::close_reason reason) {
 }
 
 websocket::close_reason WebSocketSession::too_slow() const {
-    std::string text = "too slow";
+    std::string text = subscription_->history_lost() ? "history lost" : "too slow";
     if (subscription_->cursor()) {
         text += "; cursor=" + subscription_->cursor()->format();
     }

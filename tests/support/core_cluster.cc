@@ -1,31 +1,15 @@
 #include "tests/support/core_cluster.h"
 
 #include <algorithm>
-#include <sstream>
 #include <utility>
 
-#include <doctest/doctest.h>
+#include "tests/support/require.h"
 
 namespace cairn::raft::testing {
 
 namespace {
 
 constexpr int settle_rounds_max = 20000;
-
-bool same(const Entry& a, const Entry& b) {
-    return a.index == b.index && a.term == b.term && a.stamp_ns == b.stamp_ns && a.kind == b.kind &&
-           a.payload.view() == b.payload.view();
-}
-
-// Cheaper than a doctest assertion, which the checks would make by the million.
-template <class... Parts>
-void require(bool holds, const Parts&... parts) {
-    if (!holds) [[unlikely]] {
-        std::ostringstream text;
-        (text << ... << parts);
-        FAIL(text.str());
-    }
-}
 
 }  // namespace
 
@@ -125,19 +109,39 @@ void CoreCluster::start(NodeId id) {
     CoreOptions options = options_.core;
     options.id = id;
     options.random_seed += id * 7919 + ++one.incarnation * 104729;
-    one.core = std::make_unique<Core>(
-        options, CoreStart{{}, configuration_, one.disk_hard_state, one.disk});
-    one.applied.clear();
+    // A snapshot can be durable before the term it was received in (raft/recovered_log.h).
+    if (one.disk_hard_state.term < one.snapshot.last_included.term) {
+        one.disk_hard_state = {one.snapshot.last_included.term, 0};
+    }
+    one.core = std::make_unique<Core>(options, CoreStart{one.snapshot.last_included, configuration_,
+                                                         one.disk_hard_state, recover_log(one)});
+    one.applied = state_of(one.snapshot);
     one.reads.clear();
     one.writes.clear();
+    one.snapshot_writes.clear();
+    one.outgoing.clear();
+    one.incoming.reset();
+    one.snapshots_wanted.clear();
     one.seen_term = one.disk_hard_state.term;
     one.seen_commit = 0;
     one.seen_leading = false;
 }
 
 void CoreCluster::start_from(NodeId id, HardState hard_state, std::vector<Entry> entries) {
-    member(id).disk_hard_state = hard_state;
-    member(id).disk = std::move(entries);
+    start_from(id, hard_state, {}, std::move(entries));
+}
+
+void CoreCluster::start_from(NodeId id, HardState hard_state, const std::vector<Entry>& snapshot,
+                             std::vector<Entry> entries) {
+    Member& one = member(id);
+    one.disk_hard_state = hard_state;
+    one.snapshot = snapshot.empty() ? Snapshot{} : snapshot_of(snapshot);
+    one.disk = std::move(entries);
+    one.disk_first = one.disk.empty() ? snapshot.size() + 1 : one.disk.front().index;
+    while (committed_.size() < snapshot.size()) {
+        committed_.push_back(snapshot[committed_.size()]);
+        committed_in_.push_back(committed_.back().term);
+    }
     start(id);
     check(id);
 }
@@ -148,6 +152,7 @@ void CoreCluster::crash(NodeId id, std::size_t written) {
         write(one, one.writes[i]);
     }
     one.writes.clear();
+    one.snapshot_writes.clear();
     one.core.reset();
 }
 
@@ -161,6 +166,7 @@ void CoreCluster::tick(NodeId id, int ticks) {
     for (int i = 0; i < ticks; ++i) {
         core(id).tick();
         check(id);
+        tick_senders(id);
     }
 }
 
@@ -197,14 +203,18 @@ void CoreCluster::collect(NodeId id) {
         take_in(message);
     }
     if (one.ready.sequence != 0) {
-        one.writes.push_back({one.ready.sequence, one.ready.hard_state, one.ready.entries});
+        one.writes.push_back(
+            {one.ready.sequence, one.ready.hard_state, std::nullopt, 0, one.ready.entries});
     }
     for (const Entry& entry : one.ready.committed) {
         REQUIRE(entry.index == one.applied.size() + 1);
+        require(same(committed_.at(entry.index - 1), entry), "node ", id,
+                " applied something else at ", entry.index);
         one.applied.push_back(entry);
     }
     one.reads.insert(one.reads.end(), one.ready.reads.begin(), one.ready.reads.end());
     check(id);
+    handle_snapshots(id);
 }
 
 void CoreCluster::take_in(Message message) {
@@ -237,11 +247,19 @@ void CoreCluster::write(Member& one, const Write& batch) {
         REQUIRE(batch.hard_state->term >= one.disk_hard_state.term);
         one.disk_hard_state = *batch.hard_state;
     }
+    if (batch.log_start.has_value()) {
+        one.disk.clear();
+        one.disk_first = *batch.log_start;
+    }
     for (const Entry& entry : batch.entries) {
-        REQUIRE(entry.index >= 1);
-        REQUIRE(entry.index <= one.disk.size() + 1);
-        one.disk.resize(entry.index - 1);
+        REQUIRE(entry.index >= one.disk_first);
+        REQUIRE(entry.index <= one.disk_first + one.disk.size());
+        one.disk.resize(entry.index - one.disk_first);
         one.disk.push_back(entry);
+    }
+    while (one.disk_first < batch.release_to && !one.disk.empty()) {
+        one.disk.erase(one.disk.begin());
+        ++one.disk_first;
     }
 }
 
@@ -253,8 +271,10 @@ bool CoreCluster::persist(NodeId id) {
     const Write batch = std::move(one.writes.front());
     one.writes.pop_front();
     write(one, batch);
-    one.core->persisted(batch.sequence);
-    check(id);
+    if (batch.sequence != 0) {
+        one.core->persisted(batch.sequence);
+        check(id);
+    }
     return true;
 }
 
@@ -302,7 +322,15 @@ bool CoreCluster::collect_and_persist() {
     for (const NodeId id : ids()) {
         collect(id);
         moved = moved || (is_up(id) && core(id).has_more_committed());
+        // What the driver makes of these it says in the next turn.
+        const Ready& ready = member(id).ready;
+        moved = moved ||
+                (is_up(id) && (!ready.snapshots_wanted.empty() || !ready.snapshot_chunks.empty() ||
+                               !ready.snapshot_replies.empty()));
         while (!member(id).disk_held && persist(id)) {
+            moved = true;
+        }
+        while (!member(id).snapshots_held && persist_snapshot(id)) {
             moved = true;
         }
     }
@@ -374,154 +402,6 @@ const ReadState* CoreCluster::read(NodeId id, ReadId read_id) const {
         }
     }
     return nullptr;
-}
-
-void CoreCluster::check(NodeId id) {
-    Member& one = member(id);
-    const Core& node = *one.core;
-    require(node.term() >= one.seen_term, "the term of node ", id, " went back");
-    require(node.commit_index() >= one.seen_commit, "commit of node ", id, " went back");
-    require(node.commit_index() <= node.log().last_index(), "node ", id,
-            ": node.commit_index() <= node.log().last_index()");
-    require(node.log().stable_index() <= node.log().last_index(), "node ", id,
-            ": node.log().stable_index() <= node.log().last_index()");
-    require(node.log().last_term() <= node.term(), "node ", id,
-            ": node.log().last_term() <= node.term()");
-    // What the core calls durable is on the disk, this very entry.
-    const Index stable = node.log().stable_index();
-    require(stable <= one.disk.size(), "node ", id, ": stable <= one.disk.size()");
-    if (stable > 0) {
-        require(one.disk[stable - 1].term == node.log().at(stable).term, "node ", id,
-                " takes index ", stable, " for durable");
-    }
-    check_leadership(id);
-    const bool news = node.commit_index() > one.seen_commit;
-    check_commit(id);
-    if (news) {
-        check_log_matching();
-    }
-    one.seen_term = node.term();
-    one.seen_commit = node.commit_index();
-    one.seen_leading = node.is_leader();
-}
-
-void CoreCluster::check_leadership(NodeId id) {
-    const Core& node = *member(id).core;
-    if (!node.is_leader()) {
-        return;
-    }
-    const auto [known, fresh] = leaders_.emplace(node.term(), id);
-    require(known->second == id, "two leaders in term ", node.term());
-    require(node.hard_state().voted_for == id, "node ", id, ": node.hard_state().voted_for == id");
-    require(member(id).disk_hard_state == node.hard_state(), "node ", id,
-            ": member(id).disk_hard_state == node.hard_state()");
-    if (!member(id).seen_leading) {
-        require(fresh, "node ", id, " leads twice in term ", node.term());
-        check_completeness(node, 1);
-        check_log_matching();
-    }
-    for (const Progress& progress : node.progress()) {
-        require(progress.match_index < progress.next_index, "node ", id,
-                ": progress.match_index < progress.next_index");
-        require(progress.next_index <= node.log().last_index() + 1, "node ", id,
-                ": progress.next_index <= node.log().last_index() + 1");
-        require(progress.inflight_messages() <= node.options().inflight_messages_max, "node ", id,
-                ": progress.inflight_messages() <= node.options().inflight_messages_max");
-    }
-}
-
-void CoreCluster::check_completeness(const Core& leading, Index from) const {
-    for (Index index = from; index <= committed_.size(); ++index) {
-        if (committed_in_[index - 1] <= leading.term()) {
-            require(leading.log().matches(index, committed_[index - 1].term), "leader ",
-                    leading.id(), " lacks committed index ", index);
-        }
-    }
-}
-
-bool CoreCluster::durable_on_quorum(const Entry& entry) const {
-    const auto count = std::count_if(members_.begin(), members_.end(), [&](const Member& one) {
-        return one.disk.size() >= entry.index && same(one.disk[entry.index - 1], entry);
-    });
-    return static_cast<std::size_t>(count) > members_.size() / 2;
-}
-
-void CoreCluster::check_commit(NodeId id) {
-    const Member& one = member(id);
-    const Core& node = *one.core;
-    const std::size_t known = committed_.size();
-    for (Index index = one.seen_commit + 1; index <= node.commit_index(); ++index) {
-        const Entry& entry = node.log().at(index);
-        if (index <= committed_.size()) {
-            require(same(committed_[index - 1], entry), "node ", id,
-                    " committed something else at ", index);
-            continue;
-        }
-        require(durable_on_quorum(entry), "index ", index, " committed too early");
-        committed_.push_back(entry);
-        committed_in_.push_back(node.term());
-    }
-    if (committed_.size() > known) {
-        for (const Member& other : members_) {
-            if (other.core != nullptr && other.core->is_leader()) {
-                check_completeness(*other.core, known + 1);
-            }
-        }
-    }
-}
-
-// Two logs that agree in an index and term agree in everything before (paper, figure 3).
-void CoreCluster::check_log_matching() const {
-    for (std::size_t a = 0; a < members_.size(); ++a) {
-        for (std::size_t b = a + 1; b < members_.size(); ++b) {
-            if (members_[a].core == nullptr || members_[b].core == nullptr) {
-                continue;
-            }
-            const Log& first = members_[a].core->log();
-            const Log& second = members_[b].core->log();
-            bool must_agree = false;
-            for (Index i = std::min(first.last_index(), second.last_index()); i > 0; --i) {
-                must_agree = must_agree || first.at(i).term == second.at(i).term;
-                if (must_agree) {
-                    require(same(first.at(i), second.at(i)), "logs ", a + 1, " and ", b + 1,
-                            " differ at ", i, " below a match");
-                }
-            }
-        }
-    }
-}
-
-// A message may only say what the sender will still know after a crash.
-void CoreCluster::check_vouching(const Member& one, const Message& message) const {
-    const Header& header = header_of(message);
-    const HardState& disk = one.disk_hard_state;
-    const auto* vote = std::get_if<RequestVote>(&message);
-    const auto* vote_reply = std::get_if<RequestVoteReply>(&message);
-    const auto* append_reply = std::get_if<AppendEntriesReply>(&message);
-    if ((vote != nullptr && vote->pre_vote) || (vote_reply != nullptr && vote_reply->pre_vote)) {
-        return;
-    }
-    require(header.term <= disk.term, "node ", header.from, " spoke in term ", header.term,
-            " before that was durable");
-    if (vote != nullptr) {
-        require(disk.term > header.term || disk.voted_for == header.from, "node ", header.from,
-                " asked for votes before its own was durable");
-    }
-    if (vote_reply != nullptr && vote_reply->granted) {
-        require((disk.term > header.term || disk.voted_for == header.to), "node ", header.from,
-                " answered with a vote that is not durable");
-    }
-    if (append_reply != nullptr && !append_reply->rejected && header.term == disk.term) {
-        const Index match = append_reply->match_index;
-        require(match <= one.disk.size(), "node ", header.from, " vouched for ", match);
-        const Member& asked = member(header.to);
-        const bool leads =
-            asked.core != nullptr && asked.core->is_leader() && asked.core->term() == header.term;
-        if (match > 0 && leads) {
-            require(asked.core->log().matches(match, one.disk[match - 1].term), "node ",
-                    header.from, " vouched for another entry at ", match);
-        }
-    }
 }
 
 }  // namespace cairn::raft::testing

@@ -5,8 +5,12 @@
 // disk had. After every event it checks what Raft promises and fails the running test otherwise:
 // election safety, log matching, leader completeness, state machine safety, terms and commit
 // indexes that never go back, commits that are durable on a quorum, and that nothing leaves a node
-// that vouches for what is not durable there. It doesn't drive raft::Node; tests/unit/node_test.cc
-// does.
+// that vouches for what is not durable there.
+//
+// The state machine of a node is the list of what it applied, a snapshot is that list as bytes. The
+// cluster plays the driver's part: it stores snapshots, sends them chunk by chunk, gathers and
+// installs them, and checks that every state is what was committed. It doesn't drive raft::Node;
+// tests/unit/node_test.cc does.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,7 +40,20 @@ struct ClusterOptions {
     CoreOptions core = small_options();
     // Hand a disk the next batch before it finished the last (a driver need not wait for it).
     bool overlapping_writes = false;
+    std::size_t snapshot_chunk_bytes = 64;
+    // A sender without an answer repeats its chunk after so many ticks, and gives up after so many.
+    int snapshot_resend_ticks = 4;
+    int snapshot_give_up_ticks = 20;
 };
+
+// A state as bytes; `last_included.index` 0: none.
+struct Snapshot {
+    LogPosition last_included;
+    std::shared_ptr<const std::string> bytes;
+};
+// `entries` are all from the first on.
+Snapshot snapshot_of(const std::vector<Entry>& entries);
+std::vector<Entry> state_of(const Snapshot& snapshot);
 
 class CoreCluster {
  public:
@@ -51,6 +69,9 @@ class CoreCluster {
 
     // Replaces the node by one that starts from this disk.
     void start_from(NodeId id, HardState hard_state, std::vector<Entry> entries);
+    // The same behind a snapshot, whose entries count as committed.
+    void start_from(NodeId id, HardState hard_state, const std::vector<Entry>& snapshot,
+                    std::vector<Entry> entries);
     // What was on its way to the disk is lost, but for the first `written` batches.
     void crash(NodeId id, std::size_t written = 0);
     void restart(NodeId id);
@@ -71,6 +92,26 @@ class CoreCluster {
     void release_disk(NodeId id);
     bool persist(NodeId id);  // finishes the oldest batch; false: none
     std::size_t writes_under_way(NodeId id) const;
+
+    // Snapshots. One is durable at once, unless the node's snapshots are held: then by
+    // persist_snapshot(), release_snapshots() or never.
+    Index take_snapshot(NodeId id);  // of what is applied; what it includes
+    // Gives up the log that the newest durable snapshot includes, but for the last `kept` entries.
+    // Returns the first index left.
+    Index compact(NodeId id, Index kept = 0);
+    void hold_snapshots(NodeId id);
+    void release_snapshots(NodeId id);
+    bool persist_snapshot(
+        NodeId id);  // finishes the oldest, installs it when it came from a leader
+    Index snapshot_index(NodeId id) const;  // newest durable
+    bool sends_snapshot(NodeId from, NodeId to) const;
+    // The sender repeats its chunk, or gives up.
+    void resend_snapshot(NodeId from, NodeId to);
+    void give_up_snapshot(NodeId from, NodeId to);
+    // How often the core took a leader's snapshot, over all its lives.
+    std::uint64_t installed_count(NodeId id) const;
+    // Every member that the node's core named since it started.
+    const std::vector<NodeId>& snapshots_wanted(NodeId id) const;
 
     // Network. Rules stay until heal(); dropping comes before holding.
     void drop_if(Predicate predicate);
@@ -110,15 +151,40 @@ class CoreCluster {
     struct Write {
         Sequence sequence = 0;
         std::optional<HardState> hard_state;
+        std::optional<Index> log_start;  // the log so far is void and begins here
+        Index release_to = 0;            // what is below isn't wanted, when all else is written
         std::vector<Entry> entries;
+    };
+    struct SnapshotWrite {
+        Snapshot snapshot;
+        bool received = false;  // to be installed
+    };
+    struct Outgoing {
+        Snapshot snapshot;
+        std::uint64_t offset = 0;
+        int idle_ticks = 0;
+        int silent_ticks = 0;
+    };
+    struct Incoming {
+        LogPosition last_included;
+        std::uint64_t content_bytes = 0;
+        std::string bytes;
     };
     struct Member {
         std::unique_ptr<Core> core;
         std::uint64_t incarnation = 0;
         HardState disk_hard_state;
         std::vector<Entry> disk;
+        Index disk_first = 1;  // of disk[0], or of what comes there
+        Snapshot snapshot;     // newest durable
         bool disk_held = false;
+        bool snapshots_held = false;
         std::deque<Write> writes;
+        std::deque<SnapshotWrite> snapshot_writes;
+        std::map<NodeId, Outgoing> outgoing;
+        std::optional<Incoming> incoming;
+        std::vector<NodeId> snapshots_wanted;
+        std::uint64_t installed_count = 0;
         std::vector<Entry> applied;
         std::vector<ReadState> reads;
         Ready ready;
@@ -134,6 +200,20 @@ class CoreCluster {
     void take_in(Message message);
     bool collect_and_persist();
     static void write(Member& member, const Write& batch);
+
+    // core_cluster_snapshots.cc
+    static std::vector<Entry> recover_log(Member& member);
+    static const Entry* on_disk(const Member& member, Index index);  // null: not there
+    void handle_snapshots(NodeId id);
+    void begin_sending(NodeId id, NodeId to);
+    void send_chunk(NodeId id, NodeId to);
+    void on_snapshot_reply(NodeId id, const InstallSnapshotReply& reply);
+    void on_chunk(NodeId id, const InstallSnapshot& chunk);
+    void install(NodeId id, const Snapshot& snapshot);
+    static void drop_ended_transfers(Member& member);
+    void tick_senders(NodeId id);
+
+    // core_cluster_checks.cc
     void check(NodeId id);
     void check_vouching(const Member& member, const Message& message) const;
     void check_leadership(NodeId id);

@@ -115,6 +115,12 @@ class ApiHarness {
             case Operation::Kind::cluster_status:
                 operation.cluster = cluster;
                 break;
+            case Operation::Kind::take_snapshot:
+                operation.snapshot_index = machine.applied_index();
+                break;
+            case Operation::Kind::transfer_leadership:
+                operation.error = operation.member == 1 ? "" : "There is no voter with this id.";
+                break;
         }
         operation.served_index = machine.applied_index();
         view.applied_index = machine.applied_index();

@@ -133,6 +133,55 @@ TEST_CASE("command: delete, input and clock are what protobuf writes") {
     }
 }
 
+TEST_CASE("command: the idempotency key and fingerprint are what protobuf writes") {
+    seed::AtomicValueInput set;
+    set.mutable_set()->set_value("v");
+    seed::AtomicValueInput update;
+    update.mutable_update()->set_value("v");
+    update.mutable_update()->set_prev_index(3);
+    seed::AtomicValueInput remove;
+    remove.mutable_delete_()->set_prev_index(3);
+    for (const std::string& key : {std::string(), std::string("\0k", 2), std::string(255, 'k')}) {
+        for (const std::uint64_t fingerprint :
+             {std::uint64_t{0}, std::uint64_t{0xff02030405060708}}) {
+            const fsm::Idempotency idempotency{key, fingerprint};
+            const auto expected = [&](const seed::AtomicValueInput& input) {
+                wire::Command command;
+                command.mutable_value()->set_name("a");
+                *command.mutable_value()->mutable_input() = input;
+                command.mutable_value()->set_create_only(input.has_set());
+                command.mutable_value()->set_idempotency_key(key);
+                command.mutable_value()->set_idempotency_fingerprint(fingerprint);
+                return "x" + command.SerializeAsString();
+            };
+            std::string encoded = "x";
+            fsm::encode_set("a", "v", {}, true, encoded, idempotency);
+            CHECK(encoded == expected(set));
+            encoded = "x";
+            fsm::encode_update("a", "v", {}, 3, encoded, idempotency);
+            CHECK(encoded == expected(update));
+            encoded = "x";
+            fsm::encode_delete("a", 3, encoded, idempotency);
+            CHECK(encoded == expected(remove));
+            encoded = "x";
+            fsm::encode_input("a", remove.SerializeAsString(), encoded, idempotency);
+            CHECK(encoded == expected(remove));
+        }
+    }
+}
+
+TEST_CASE("command: encoding into room that is there allocates nothing") {
+    std::string out;
+    out.reserve(1'000);
+    const char* const room = out.data();
+    fsm::encode_set("a", std::string(200, 'v'), 5, true, out, {std::string(255, 'k'), ~0U});
+    CHECK(out.data() == room);
+    // Without room it makes what it needs, at once.
+    std::string exact;
+    fsm::encode_set("a", std::string(200, 'v'), 5, true, exact, {std::string(255, 'k'), ~0U});
+    CHECK(exact.capacity() == exact.size());
+}
+
 TEST_CASE("command: encoding appends") {
     std::string first;
     fsm::encode_delete("a", 1, first);
@@ -180,18 +229,27 @@ TEST_CASE("command: outputs survive the wire") {
     updated.prev_value = value(long_value, 7, 0);
     Output removed = output(Output::Kind::remove, Status::ok, 8);
     removed.value = value(std::string("\0\xff", 2), 8, 0);
+    Output replayed = removed;
+    replayed.replayed = true;
+    replayed.first_applied_index = 9;
+    Output replayed_refusal = output(Output::Kind::remove, Status::not_found, 0);
+    replayed_refusal.replayed = true;
+    replayed_refusal.first_applied_index = 1;
     for (const Output& sent :
          {Output{}, created, got, updated, removed, output(Output::Kind::set, Status::ok, 7),
           output(Output::Kind::set, Status::already_exists, 6),
           output(Output::Kind::update, Status::conflict, 6),
           output(Output::Kind::remove, Status::not_found, 0),
-          output(Output::Kind::none, Status::invalid, 0)}) {
+          output(Output::Kind::none, Status::invalid, 0), replayed, replayed_refusal,
+          output(Output::Kind::update, Status::idempotency_mismatch, 0)}) {
         const auto received = through_the_wire(sent);
         REQUIRE(received);
         CHECK(received->status == sent.status);
         CHECK(received->kind == sent.kind);
         CHECK(received->created == sent.created);
         CHECK(received->index == sent.index);
+        CHECK(received->replayed == sent.replayed);
+        CHECK(received->first_applied_index == sent.first_applied_index);
         CHECK(equal(received->value, sent.value));
         CHECK(equal(received->prev_value, sent.prev_value));
     }
@@ -218,8 +276,27 @@ TEST_CASE("command: a peer's output that apply() can't have made is refused") {
     set.value = value("v", 0, 0);
     CHECK_FALSE(through_the_wire(set));  // a bad value where none may be
 
+    Output replayed = output(Output::Kind::set, Status::ok, 3);
+    replayed.replayed = true;
+    CHECK_FALSE(through_the_wire(replayed));  // of no entry
+    replayed.first_applied_index = 3;
+    CHECK(through_the_wire(replayed));
+    replayed.replayed = false;
+    CHECK_FALSE(through_the_wire(replayed));
+    // None of these is kept.
+    for (Output never :
+         {output(Output::Kind::none, Status::ok, 0), output(Output::Kind::none, Status::invalid, 0),
+          output(Output::Kind::set, Status::invalid, 0),
+          output(Output::Kind::set, Status::idempotency_mismatch, 0)}) {
+        CHECK(through_the_wire(never));
+        never.replayed = true;
+        never.first_applied_index = 3;
+        CHECK_FALSE(through_the_wire(never));
+    }
+    CHECK_FALSE(through_the_wire(output(Output::Kind::set, Status::idempotency_mismatch, 3)));
+
     wire::CommandOutput message;
-    message.set_status(5);
+    message.set_status(6);
     CHECK_FALSE(fsm::decode_output(std::move(message)));
     wire::CommandOutput other;
     other.set_kind(5);

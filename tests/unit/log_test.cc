@@ -137,6 +137,104 @@ TEST_CASE("log: truncation takes the claim to durability and goes to the disk ag
     CHECK(log.stable_index() == 0);
 }
 
+TEST_CASE("log: compaction moves the base over what is durable") {
+    Log log = log_of({1, 1, 2, 2, 5});
+    log.compact(3);
+    CHECK(log.base() == LogPosition{3, 2, 0});
+    CHECK(log.first_index() == 4);
+    CHECK(log.last_index() == 5);
+    CHECK(log.last_term() == 5);
+    CHECK(log.stable_index() == 5);
+    CHECK(log.handed_out_index() == 5);
+    CHECK(log.term_at(2) == std::nullopt);
+    CHECK(log.term_at(3) == Term{2});
+    CHECK(log.at(4).term == 2);
+    CHECK(log.last_index_with_term_at_most(5, 4) == 4);
+    CHECK(log.last_index_with_term_at_most(5, 1) == 3);  // no further than the base
+    CHECK(log.last_index_with_term_at_most(2, 9) == 3);
+    log.compact(2);  // already
+    CHECK(log.first_index() == 4);
+    log.compact(5);
+    CHECK(log.first_index() == 6);
+    CHECK(log.last_index() == 5);
+    CHECK(log.last_term() == 5);
+    CHECK(log.is_up_to_date(5, 5));
+    CHECK_FALSE(log.is_up_to_date(4, 5));
+    log.append(make_entry(6, 5));
+    CHECK(log.at(6).term == 5);
+    CHECK(log.stable_index() == 5);
+    CHECK(log.has_unsaved());
+}
+
+TEST_CASE("log: compaction takes the stamp of the last entry it forgets") {
+    std::vector<Entry> entries = entries_of_terms({1, 1, 1});
+    entries[1].stamp_ns = 70;
+    entries[2].stamp_ns = 90;
+    Log log({}, entries);
+    CHECK(log.position_at(0) == LogPosition{});
+    CHECK(log.position_at(2) == LogPosition{2, 1, 70});
+    log.compact(2);
+    CHECK(log.base() == LogPosition{2, 1, 70});
+    CHECK(log.position_at(2) == log.base());
+    CHECK(log.position_at(3) == LogPosition{3, 1, 90});
+    CHECK(log.last_stamp_ns() == 90);
+    log.compact(3);
+    CHECK(log.last_stamp_ns() == 90);
+}
+
+TEST_CASE("log: compaction leaves alone what is on its way to the disk") {
+    Log log = log_of({1, 1});
+    for (Index index = 3; index <= 5; ++index) {
+        log.append(make_entry(index, 1));
+    }
+    std::vector<Entry> out;
+    log.hand_out(2, out);
+    REQUIRE(log.handed_out_index() == 4);
+    log.compact(2);
+    CHECK(log.stable_index() == 2);
+    CHECK(log.handed_out_index() == 4);
+    log.mark_stable(4);
+    log.compact(4);
+    out.clear();
+    log.hand_out(1000, out);
+    REQUIRE(out.size() == 1);
+    CHECK(out[0].index == 5);
+    log.truncate_from(5);
+    CHECK(log.last_index() == 4);
+    CHECK(log.last_term() == 1);
+}
+
+TEST_CASE("log: a reset forgets everything and goes on after its base, durable up to there") {
+    Log log = log_of({1, 1, 1});
+    log.append(make_entry(4, 2));
+    std::vector<Entry> out;
+    Index index = 10;
+    SUBCASE("ahead of it") {}
+    SUBCASE("within it") {
+        index = 2;
+    }
+    SUBCASE("with entries handed out") {
+        log.hand_out(1000, out);
+        index = 3;
+    }
+    log.reset({index, 2, 55});
+    CHECK(log.base() == LogPosition{index, 2, 55});
+    CHECK(log.last_index() == index);
+    CHECK(log.last_term() == 2);
+    CHECK(log.last_stamp_ns() == 55);
+    CHECK(log.stable_index() == index);
+    CHECK(log.handed_out_index() == index);
+    CHECK_FALSE(log.has_unsaved());
+    Entry next = make_entry(index + 1, 3);
+    next.stamp_ns = 55;
+    log.append(next);
+    out.clear();
+    log.hand_out(1000, out);
+    REQUIRE(out.size() == 1);
+    CHECK(out[0].index == index + 1);
+    CHECK(log.stable_index() == index);
+}
+
 TEST_CASE("log: truncating what was never handed out leaves the rest as it was") {
     Log log = log_of({1});
     log.append(make_entry(2, 1));

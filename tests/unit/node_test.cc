@@ -17,6 +17,8 @@ using cairn::raft::testing::small_options;
 class FakeStorage : public Storage {
  public:
     void submit(PersistBatch batch) override { batches.push_back(std::move(batch)); }
+    void release(GroupId /*group*/, Index /*first_needed*/) override {}
+    void reset_log(GroupId /*group*/, Index /*log_start*/) override {}
     std::vector<PersistBatch> batches;
 };
 
@@ -255,6 +257,100 @@ TEST_CASE("node: remembers when a peer was last heard") {
     CHECK(rig.node.last_heard_ns(2) == 77);
     CHECK(rig.node.last_heard_ns(3) == 0);
     CHECK(rig.node.last_heard_ns(99) == 0);
+}
+
+InstallSnapshot chunk(Term term, const LogPosition& last_included) {
+    InstallSnapshot message;
+    message.header = {1, 2, 1, term};
+    message.last_included = last_included;
+    message.configuration = configuration_of({1, 2, 3});
+    message.content_bytes = 5;
+    message.data = Payload::copy_of("state");
+    return message;
+}
+
+TEST_CASE("node: chunks from the leader reach the handler, and what it makes of them the leader") {
+    Rig rig({1, 2, 3});
+    InstallSnapshot message = chunk(1, {7, 1, 0});
+    message.leader_clock_ns = 9000;
+    rig.node.on_message(message, 10);
+    CHECK(rig.node.log_time_ns(10) == 9000);  // a chunk tells the time as well
+    rig.node.process();
+    REQUIRE(rig.handler.chunks.size() == 1);
+    CHECK(rig.handler.chunks[0].last_included == LogPosition{7, 1, 0});
+    CHECK(rig.handler.chunks[0].data.view() == "state");
+    rig.node.snapshot_received(7, 5);
+    rig.finish_write();  // the term
+    REQUIRE(rig.transport.messages.size() == 1);
+    const auto& answer = std::get<InstallSnapshotReply>(rig.transport.messages[0]);
+    CHECK(answer.header.to == 2);
+    CHECK(answer.last_included_index == 7);
+    CHECK(answer.next_offset == 5);
+    bool replaced = false;
+    REQUIRE(rig.node.installed({7, 1, 0}, configuration_of({1, 2, 3}), replaced));
+    CHECK(replaced);
+    rig.node.process();
+    CHECK(rig.handler.chunks.size() == 1);
+    CHECK(rig.handler.committed.empty());  // what a snapshot includes isn't handed over
+    const auto& reply = std::get<AppendEntriesReply>(rig.transport.messages.back());
+    CHECK(reply.match_index == 7);
+    AppendEntries next = append(1, 7, 1, {make_entry(8, 1, "a")});
+    next.leader_commit = 8;
+    rig.node.on_message(next, 20);
+    rig.node.process();
+    REQUIRE(rig.handler.committed.size() == 1);
+    CHECK(rig.handler.committed[0].index == 8);
+}
+
+TEST_CASE("node: a member that needs a snapshot is named, is sent chunks, and answers") {
+    Rig rig({1, 2, 3}, {make_entry(1, 1), make_entry(2, 1)});
+    CHECK_FALSE(rig.node.send_snapshot_chunk(2, chunk(1, {3, 2, 0})));
+    for (int i = 0; i < 40 && rig.node.core().role() != RoleName::pre_candidate; ++i) {
+        rig.node.on_tick(0);
+    }
+    rig.node.on_message(RequestVoteReply{{1, 3, 1, 2}, true, true}, 0);
+    rig.node.process();
+    rig.finish_write();
+    rig.node.on_message(RequestVoteReply{{1, 3, 1, 2}, false, true}, 0);
+    REQUIRE(rig.node.core().is_leader());
+    rig.node.process();
+    rig.finish_write();
+    AppendEntriesReply matched;
+    matched.header = {1, 3, 1, 2};
+    matched.match_index = 3;
+    rig.node.on_message(matched, 0);
+    rig.node.process();
+    CHECK(rig.node.compact(3) == 4);
+    AppendEntriesReply behind;
+    behind.header = {1, 2, 1, 2};
+    behind.rejected = true;
+    behind.rejected_prev_log_index = 2;
+    rig.node.on_message(behind, 0);
+    rig.node.process();
+    CHECK(rig.handler.snapshots_wanted == std::vector<NodeId>{2});
+    rig.transport.messages.clear();
+    CHECK(rig.node.send_snapshot_chunk(2, chunk(1, {3, 2, 0})));
+    CHECK_FALSE(rig.node.send_snapshot_chunk(3, chunk(1, {3, 2, 0})));
+    rig.node.process();
+    REQUIRE(rig.transport.messages.size() == 1);
+    CHECK_FALSE(rig.transport.unflushed);
+    const auto& sent = std::get<InstallSnapshot>(rig.transport.messages[0]);
+    CHECK(sent.header.from == 1);
+    CHECK(sent.header.to == 2);
+    CHECK(sent.header.term == 2);
+    rig.node.on_message(InstallSnapshotReply{{1, 2, 1, 2}, 3, 5}, 0);
+    rig.node.process();
+    REQUIRE(rig.handler.snapshot_replies.size() == 1);
+    CHECK(rig.handler.snapshot_replies[0].next_offset == 5);
+    rig.node.snapshot_failed(2);
+    rig.node.process();
+    CHECK(rig.handler.snapshots_wanted.size() == 1);
+    for (int i = 0; i < 2; ++i) {
+        rig.node.on_tick(0);
+    }
+    rig.node.process();
+    CHECK(rig.handler.snapshots_wanted == std::vector<NodeId>{2, 2});
+    CHECK(rig.handler.snapshot_replies.size() == 1);
 }
 
 TEST_CASE("node: a connection that breaks makes the leader probe, one that is back try at once") {

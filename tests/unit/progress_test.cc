@@ -97,4 +97,28 @@ TEST_CASE("progress: replicating goes on where the probe was, never below the ma
     CHECK(progress.next_index == 10);
 }
 
+TEST_CASE("progress: getting a snapshot forgets what was on its way, not what is known") {
+    const CoreOptions options = window(1, 1);
+    Progress progress;
+    progress.become_replicate();
+    progress.next_index = 20;
+    progress.acknowledged(4);
+    progress.sent(19, 100);
+    progress.probe_sent = true;
+    progress.snapshot_index = 15;  // of an earlier one
+    progress.become_snapshot();
+    CHECK(progress.state == Progress::State::snapshot);
+    CHECK(progress.match_index == 4);
+    CHECK(progress.snapshot_index == 0);
+    CHECK_FALSE(progress.probe_sent);
+    CHECK_FALSE(progress.window_full(options));
+    CHECK(progress.inflight_messages() == 0);
+    CHECK(progress.acknowledged(30));
+    progress.become_replicate();
+    CHECK(progress.next_index == 31);
+    progress.become_snapshot();
+    progress.become_probe();
+    CHECK(progress.next_index == 31);
+}
+
 }  // namespace

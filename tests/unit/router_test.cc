@@ -327,3 +327,24 @@ TEST_CASE("router: one exchange after another leaves no trace") {
 }
 
 }  // namespace
+
+TEST_CASE("cluster: snapshots and leadership on request") {
+    ApiHarness api;
+    api.put("a", "x");
+    CHECK(api.status("POST", "/v1/cluster/snapshot") == 200);
+    CHECK(api.json() == Json{{"index", api.machine.applied_index()}});
+    CHECK(api.status("POST", "/v1/cluster/snapshot", {}, "{}") == 400);
+    CHECK(api.status("GET", "/v1/cluster/snapshot") == 405);
+    const Headers json = {{"Content-Type", "application/json"}};
+    CHECK(api.status("POST", "/v1/cluster/leader", json, R"({"id":1})") == 200);
+    CHECK(api.json() == Json{{"leader", 1}});
+    CHECK(api.status("POST", "/v1/cluster/leader", json, R"({"id":7})") == 404);
+    for (const char* body : {"", "{}", "[]", R"({"id":0})", R"({"id":-1})", R"({"id":"1"})",
+                             R"({"id":1,"x":1})", "{"}) {
+        CHECK(api.status("POST", "/v1/cluster/leader", json, body) == 400);
+    }
+    CHECK(api.status("POST", "/v1/cluster/leader", {}, R"({"id":1})") == 415);
+    CHECK(api.status("POST", "/v1/cluster/leader",
+                     {{"Content-Type", "application/json"}, {"Origin", "http://evil.example"}},
+                     R"({"id":1})") == 403);
+}

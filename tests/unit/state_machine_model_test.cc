@@ -14,6 +14,7 @@
 
 #include "atomix/multiraft/atomic/value/v1/fsm.pb.h"
 #include "fsm/command.h"
+#include "fsm/snapshot.h"
 #include "fsm/state_machine.h"
 
 namespace {
@@ -42,19 +43,22 @@ struct Action {
     std::optional<std::int64_t> ttl_ns;
     Index prev_index = 0;
     bool create_only = false;
+    std::string key;
+    std::uint64_t fingerprint = 0;
 
     std::string encode() const {
         std::string command;
+        const Idempotency idempotency{key, fingerprint};
         if (kind == Kind::set) {
-            encode_set(name, bytes, ttl_ns, create_only, command);
+            encode_set(name, bytes, ttl_ns, create_only, command, idempotency);
         } else if (kind == Kind::update) {
-            encode_update(name, bytes, ttl_ns, prev_index, command);
+            encode_update(name, bytes, ttl_ns, prev_index, command, idempotency);
         } else if (kind == Kind::remove) {
-            encode_delete(name, prev_index, command);
+            encode_delete(name, prev_index, command, idempotency);
         } else if (kind == Kind::get) {
             ::atomix::multiraft::atomic::value::v1::AtomicValueInput input;
             input.mutable_get();
-            encode_input(name, input.SerializeAsString(), command);
+            encode_input(name, input.SerializeAsString(), command, idempotency);
         }
         return command;
     }
@@ -77,10 +81,32 @@ class Model {
             events.push_back("expired " + name + " " + values[name].text());
             values.erase(name);
         }
-        return run(index, action);
+        std::erase_if(kept, [this](const auto& one) { return one.second.deadline_ns <= time_ns; });
+        if (action.kind == Kind::none || action.key.empty()) {
+            return run(index, action);
+        }
+        if (const auto found = kept.find(action.key); found != kept.end()) {
+            const Kept& first = found->second;
+            return first.fingerprint == action.fingerprint
+                       ? first.outcome + " replayed of " + std::to_string(first.index)
+                       : "mismatch";
+        }
+        const std::string outcome = run(index, action);
+        if (outcome != "invalid") {
+            kept[action.key] = {outcome, action.fingerprint, time_ns + 600'000'000'000, index};
+        }
+        return outcome;
     }
 
+    struct Kept {
+        std::string outcome;
+        std::uint64_t fingerprint = 0;
+        std::int64_t deadline_ns = 0;
+        Index index = 0;
+    };
+
     std::map<std::string, ModelValue> values;
+    std::map<std::string, Kept> kept;
     std::int64_t time_ns = 0;
     std::vector<std::string> events;
 
@@ -132,7 +158,7 @@ class Model {
     }
 };
 
-std::string text(const Output& output) {
+std::string first_text(const Output& output) {
     const std::string index = std::to_string(output.index);
     switch (output.status) {
         case Status::not_found:
@@ -143,6 +169,8 @@ std::string text(const Output& output) {
             return "exists " + index;
         case Status::invalid:
             return "invalid";
+        case Status::idempotency_mismatch:
+            return "mismatch";
         case Status::ok:
             break;
     }
@@ -159,6 +187,11 @@ std::string text(const Output& output) {
             return "removed " + text(*output.value);
     }
     return "?";
+}
+
+std::string text(const Output& output) {
+    return first_text(output) +
+           (output.replayed ? " replayed of " + std::to_string(output.first_applied_index) : "");
 }
 
 std::vector<std::string> texts(const std::vector<Event>& events, Index index) {
@@ -183,6 +216,13 @@ class Generator {
 
     std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
 
+    // Back now and then; and far enough that what is kept under keys is forgotten, or just not.
+    std::int64_t step_ns() {
+        const auto step_ns = static_cast<std::int64_t>(below(12)) - 1;
+        const std::int64_t jumps_ns[] = {600'000'000'000, 599'999'999'990, 200'000'000'000};
+        return below(60) == 0 ? step_ns + jumps_ns[below(std::size(jumps_ns))] : step_ns;
+    }
+
     Action action(const Model& model) {
         static const std::vector<std::string> pool = {
             "a", "b", "a/b", "a/c", "ab", "zz/y", std::string(40, 'l'), "\xc3\xa4"};
@@ -201,6 +241,10 @@ class Generator {
         const Index current = found == model.values.end() ? 1 : found->second.index;
         const Index choices[] = {0, current, current, current + 1, current - 1};
         action.prev_index = choices[below(std::size(choices))];
+        if (below(2) == 0) {
+            action.key = std::string(1 + below(2) * 254, static_cast<char>('k' + below(6)));
+            action.fingerprint = below(8) == 0 ? 0 : ~std::uint64_t{below(2)};
+        }
         return action;
     }
 
@@ -250,17 +294,53 @@ void check_expiries(const std::vector<Event>& events, std::int64_t time_before_n
     }
 }
 
+// Takes snapshots of a machine while it goes on, and puts what they were loaded into in its place.
+class Snapshots {
+ public:
+    // `replica` is in the same state.
+    void step(std::unique_ptr<StateMachine>& machine, StateMachine& replica, Generator& generator) {
+        if (!machine->snapshot_in_progress()) {
+            expected_.clear();
+            read_.clear();
+            replica.begin_snapshot();
+            CHECK_FALSE(replica.read_snapshot(SIZE_MAX, expected_));
+            replica.end_snapshot();
+            machine->begin_snapshot();
+        }
+        if (machine->read_snapshot(1 + generator.below(100), read_)) {
+            return;
+        }
+        machine->end_snapshot();
+        REQUIRE(read_ == expected_);
+        expected_.clear();
+        read_.clear();
+        machine->begin_snapshot();
+        machine->read_snapshot(SIZE_MAX, read_);
+        SnapshotLoader loader;
+        CHECK(loader.feed(read_));
+        std::string error;
+        auto loaded = loader.finish(error);
+        REQUIRE(loaded);
+        machine = std::make_unique<StateMachine>(std::move(*loaded));
+    }
+
+ private:
+    std::string expected_;
+    std::string read_;
+};
+
 void run_history(std::uint64_t seed, int entries) {
     CAPTURE(seed);
     Generator generator(seed);
     Model model;
     auto machine = std::make_unique<StateMachine>();
     StateMachine replica;
+    Snapshots snapshots;
     Index index = 0;
     std::int64_t stamp_ns = 1;
     for (int i = 0; i < entries; ++i) {
         index += 1 + generator.below(2);
-        stamp_ns += static_cast<std::int64_t>(generator.below(12)) - 1;  // now and then back
+        stamp_ns += generator.step_ns();
         const std::int64_t time_before_ns = model.time_ns;
         const Action action = generator.action(model);
         const std::string command = action.encode();
@@ -276,6 +356,7 @@ void run_history(std::uint64_t seed, int entries) {
         std::vector<Event> replica_events;
         CHECK(text(replica.apply(index, stamp_ns, command, replica_events)) == expected);
         CHECK(replica.digest() == machine->digest());
+        snapshots.step(machine, replica, generator);
         if (generator.below(50) == 0) {
             machine = std::make_unique<StateMachine>(std::move(*machine));
         }
@@ -297,7 +378,7 @@ TEST_CASE("state machine: random bytes are applied the same everywhere and break
     std::vector<Event> events;
     std::string valid;
     encode_update("a", "some bytes", 5'000, 3, valid);
-    encode_set("a", "x", {}, true, valid);
+    encode_set("a", "x", {}, true, valid, {"key", 7});
     for (Index index = 1; index <= 20'000; ++index) {
         std::string command = valid.substr(0, random() % (valid.size() + 1));
         for (std::uint64_t flips = random() % 4; flips > 0 && !command.empty(); --flips) {

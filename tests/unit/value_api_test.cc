@@ -175,7 +175,7 @@ TEST_CASE("PUT: preconditions that make no sense are 400 and not sent") {
     bad({{"If-Match", "\"1\""}, {"If-Match", "\"2\""}});
     bad({{"If-Match", "1"}});
     bad({{"If-Match", ""}});
-    bad({{"Idempotency-Key", "k"}});
+    bad({{"Idempotency-Key", "two words"}});
     CHECK(api.json()["detail"].get<std::string>().find("Idempotency-Key") != std::string::npos);
 }
 
@@ -264,7 +264,7 @@ TEST_CASE("DELETE") {
     api.put("a", "z");
     CHECK(api.status("DELETE", "/v1/values/a", {}, "{\"prev_index\":1}") == 400);
     CHECK(api.status("DELETE", "/v1/values/a", {{"If-None-Match", "*"}}) == 400);
-    CHECK(api.status("DELETE", "/v1/values/a", {{"Idempotency-Key", "k"}}) == 400);
+    CHECK(api.status("DELETE", "/v1/values/a", {{"Idempotency-Key", ""}}) == 400);
     CHECK(api.stored("a") == "z");
     CHECK(api.status("DELETE", "/v1/values/a") == 200);
     CHECK(api.json()["value"] == "z");
@@ -417,7 +417,7 @@ TEST_CASE("POST: what is refused") {
     CHECK(api.status("POST", "/v1/values/a",
                      {{"Content-Type", "application/json"}, {"If-Match", "\"1\""}}, set) == 400);
     CHECK(api.status("POST", "/v1/values/a",
-                     {{"Content-Type", "application/json"}, {"Idempotency-Key", "1"}}, set) == 400);
+                     {{"Content-Type", "application/json"}, {"Idempotency-Key", " "}}, set) == 400);
     CHECK(api.status("POST", "/v1/values/a?min_index=1", json, set) == 400);
     CHECK(api.machine.size() == 0);
 }
@@ -455,3 +455,22 @@ TEST_CASE("POST: binary protobuf both ways") {
 }
 
 }  // namespace
+
+TEST_CASE("Idempotency-Key: the first answer again, for the same request only") {
+    ApiHarness api;
+    const Headers with_key = {{"Content-Type", "application/json"}, {"Idempotency-Key", "k"}};
+    CHECK(api.status("PUT", "/v1/values/a", with_key, R"({"value":"x"})") == 201);
+    const Json first = api.json();
+    CHECK(api.header("Idempotency-Replayed") == "");
+    api.put("a", "y");
+    CHECK(api.status("PUT", "/v1/values/a", with_key, R"({"value":"x"})") == 201);
+    CHECK(api.json() == first);
+    CHECK(api.header("Idempotency-Replayed") == "true");
+    CHECK(api.stored("a") == "y");
+    CHECK(api.status("PUT", "/v1/values/a", with_key, R"({"value":"z"})") == 422);
+    CHECK(api.code() == "IDEMPOTENCY_MISMATCH");
+    CHECK(api.status("PUT", "/v1/values/b", with_key, R"({"value":"x"})") == 422);
+    CHECK(api.status("PUT", "/v1/values/a", with_key, R"({"value":"x","ttl":"1s"})") == 422);
+    CHECK(api.status("DELETE", "/v1/values/a", {{"Idempotency-Key", "k"}}) == 422);
+    CHECK(api.stored("a") == "y");
+}

@@ -1,0 +1,26 @@
+// What a restart makes of the newest snapshot and the log on disk together. Pure; used once, before
+// a core exists.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "raft/core.h"
+#include "raft/wal.h"
+
+namespace cairn::raft {
+
+struct RecoveredLog {
+    CoreStart start;
+    // The entries on disk don't go on from the snapshot (a crash came between installing it and
+    // giving up the old log): the log on disk must be reset to begin after start.base.
+    bool log_replaced = false;
+};
+
+// `base` and `configuration` are the newest snapshot's, or empty and the founders'. Nothing, with
+// `error` (one line) filled, when entries are missing between snapshot and log: the snapshot that
+// the log was trimmed to is gone.
+std::optional<RecoveredLog> recover_log(const LogPosition& base, const Configuration& configuration,
+                                        WalGroupState state, std::string& error);
+
+}  // namespace cairn::raft

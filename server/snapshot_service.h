@@ -1,0 +1,148 @@
+// Snapshots of the state machine: taken, so that the log can be trimmed; sent to members whose log
+// ends before ours begins; received and installed.
+//
+// Lives on the raft thread, between the replica, the node and the snapshot thread. It reads the
+// state machine in slices between turns while entries are applied, and leaves files to the snapshot
+// thread: no turn waits for the disk. One snapshot is taken at a time and one is received at a
+// time. While one is being sent, and gets on, the log is not trimmed beyond it, so that a slow
+// member isn't left behind by a newer one when it has it. What it holds in memory is bounded by
+// slices and windows.
+//
+// A snapshot that can't be written is reported and tried again later: nothing depends on it but the
+// length of the log.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fsm/state_machine.h"
+#include "raft/node.h"
+#include "raft/snapshot_store.h"
+#include "raft/storage.h"
+
+namespace cairn::server {
+
+struct SnapshotLimits {
+    std::uint64_t entries_between = 100'000;  // applied since the last one
+    std::uint64_t entries_kept = 10'000;      // behind a snapshot, for members that lag a little
+    std::size_t slice_bytes = 64U << 10;      // read from the state machine in one turn
+    std::size_t unwritten_bytes_max = 4U << 20;
+    std::size_t chunk_bytes = 256U << 10;   // of one message
+    std::uint64_t window_bytes = 1U << 20;  // sent and not yet acknowledged, per member
+    std::size_t received_chunks_max = 16;   // waiting to be written
+    std::int64_t resend_ns = 1'000'000'000;
+    std::int64_t give_up_ns = 30'000'000'000;
+    // The log is kept for a member that gets a snapshot as long as it got on within this time.
+    std::int64_t keep_log_ns = 5'000'000'000;
+    std::int64_t retry_ns = 10'000'000'000;  // after a snapshot that failed
+};
+
+// Runs work with the store elsewhere, then `done` on the raft thread, in the order of run().
+class SnapshotRunner {
+ public:
+    virtual ~SnapshotRunner() = default;
+    // False, and nothing happens, when too much waits.
+    virtual bool run(std::function<void(raft::SnapshotStore&)> work,
+                     std::function<void()> done) = 0;
+};
+
+class SnapshotService {
+ public:
+    // `install` replaces the state machine by one that includes everything up to an index, and
+    // returns the old one.
+    using Install = std::function<fsm::StateMachine(fsm::StateMachine)>;
+
+    SnapshotService(raft::Node& node, raft::Storage& storage, fsm::StateMachine& state_machine,
+                    SnapshotRunner& runner, const SnapshotLimits& limits, std::uint64_t cluster_id,
+                    Install install, std::function<void()> request_turn);
+
+    // After the turn's entries have been applied.
+    void turn(std::int64_t now_ns);
+    // Takes a snapshot now; `done` hears its index, or 0 and why there is none.
+    using Taken = std::function<void(raft::Index index, const std::string& error)>;
+    void take(Taken done);
+
+    void on_wanted(raft::NodeId peer);
+    void on_chunk(const raft::InstallSnapshot& chunk);
+    void on_reply(const raft::InstallSnapshotReply& reply);
+
+    raft::Index last_index() const { return last_index_; }
+    std::uint64_t taken_count() const { return taken_count_; }
+
+ private:
+    // Shared with the jobs, which may outlive a snapshot that was abandoned.
+    struct Taking {
+        raft::SnapshotMeta meta;
+        std::size_t unwritten_bytes = 0;
+        std::string error;
+        bool read_all = false;
+        bool abandoned = false;
+        std::string job_error;  // the jobs' own: the first thing that went wrong
+    };
+    struct Sending {
+        raft::NodeId peer = 0;
+        raft::SnapshotMeta meta;
+        raft::SnapshotContent content;
+        std::shared_ptr<raft::SnapshotReader> reader;  // used by jobs only
+        std::uint64_t sent_offset = 0;
+        std::uint64_t acknowledged_offset = 0;
+        std::int64_t progress_ns = 0;  // when it last got further
+        std::int64_t resent_ns = 0;
+        bool reading = false;
+        bool failed = false;  // given up after a pause, so that a bad file isn't tried in a loop
+        bool over = false;    // to be forgotten
+    };
+    // What a job makes of a chunk.
+    struct Received {
+        std::uint64_t next_offset = 0;
+        std::string error;
+        std::optional<fsm::StateMachine> machine;
+    };
+
+    // Runs a job of taking_ unless an earlier one failed; `done` follows on the raft thread.
+    bool run_taking(std::function<boost::system::error_code(raft::SnapshotStore&)> work,
+                    std::function<void()> done);
+    void maybe_begin();
+    void begin();
+    void write_slices();
+    void commit();
+    void finish_taking(const std::string& error);
+    void trim_log();
+
+    void open(const std::shared_ptr<Sending>& sending);
+    void pump(const std::shared_ptr<Sending>& sending);
+    void send_chunk(const std::shared_ptr<Sending>& sending, std::uint64_t offset,
+                    const std::string& bytes);
+    void tend_sending();
+    static void receive(raft::SnapshotStore& store, const raft::SnapshotMeta& meta,
+                        const raft::InstallSnapshot& chunk, Received& received);
+    void on_received(const raft::InstallSnapshot& chunk, Received& received);
+
+    raft::Node& node_;
+    raft::Storage& storage_;
+    fsm::StateMachine& state_machine_;
+    SnapshotRunner& runner_;
+    const SnapshotLimits limits_;
+    const std::uint64_t cluster_id_;
+    Install install_;
+    std::function<void()> request_turn_;
+
+    std::int64_t now_ns_ = 0;
+    std::int64_t retry_at_ns_ = 0;
+    raft::Index last_index_ = 0;  // of the newest snapshot on disk
+    std::uint64_t taken_count_ = 0;
+    std::shared_ptr<Taking> taking_;
+    std::vector<Taken> waiting_;
+    std::vector<std::shared_ptr<Sending>> sending_;
+    std::size_t receiving_ = 0;  // jobs with a chunk under way
+};
+
+// The state that the newest snapshot holds; nothing, and why, when it can't be had. Reads all of
+// it: for the snapshot thread, and for the start.
+std::optional<fsm::StateMachine> load_state_machine(raft::SnapshotStore& store, std::string& error);
+
+}  // namespace cairn::server
