@@ -1,11 +1,11 @@
 // Log time: the clock by which the leader stamps entries. It goes on at the speed of a steady clock
 // and never back, whatever the wall clock does, over changes of leader and restarts.
 //
-// Owned by the raft thread; pure (it is told the steady time). Every node follows the leader's clock
-// from what it hears: log time as told, plus steady time since. A node therefore never runs ahead of
-// the leader it heard, and a new leader goes on from there, so a deadline is never reached early; it
-// may be reached later by what a message needs to arrive. While no node runs, log time stands still.
-// (LogCabin's cluster time; thesis §6.3 names the problem.)
+// Owned by the raft thread; pure (it is told the steady time). Every node follows the leader's
+// clock from what it hears: log time as told, plus steady time since. A node therefore never runs
+// ahead of the leader it heard, and a new leader goes on from there, so a deadline is never reached
+// early; it may be reached later by what a message needs to arrive. While no node runs, log time
+// stands still. (LogCabin's cluster time; thesis §6.3 names the problem.)
 #pragma once
 
 #include <algorithm>

@@ -6,8 +6,8 @@
 #include <google/protobuf/arena.h>
 
 #include "cairn/raft/v1/wire.pb.h"
-#include "raft/invariant.h"
 #include "raft/crc32c.h"
+#include "raft/invariant.h"
 #include "raft/little_endian.h"
 
 namespace cairn::raft {

@@ -21,7 +21,9 @@ bool Configuration::is_voter(NodeId id) const {
     return has(voters, id) || has(outgoing_voters, id);
 }
 
-bool Configuration::contains(NodeId id) const { return is_voter(id) || has(learners, id); }
+bool Configuration::contains(NodeId id) const {
+    return is_voter(id) || has(learners, id);
+}
 
 std::vector<NodeId> Configuration::members() const {
     std::vector<NodeId> all = voters;

@@ -1,5 +1,6 @@
 // Who belongs to the group: voters, learners, and during joint consensus (thesis §4.3) the voters
-// of the outgoing configuration as well. A plain value; all lists are sorted and without duplicates.
+// of the outgoing configuration as well. A plain value; all lists are sorted and without
+// duplicates.
 #pragma once
 
 #include <vector>

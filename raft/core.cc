@@ -41,8 +41,8 @@ Core::Core(const CoreOptions& options, Configuration configuration, HardState ha
     RAFT_ASSERT(configuration_.voters.size() <= voters_max);
     RAFT_ASSERT(log_.last_term() <= hard_state_.term);
     clock_ns_ = log_.last_stamp_ns();
-    // Read ids must not repeat over restarts: a late answer to an old question would pass for one to
-    // a new question and name an index from before it was asked.
+    // Read ids must not repeat over restarts: a late answer to an old question would pass for one
+    // to a new question and name an index from before it was asked.
     next_read_id_ = random_.next() >> 2U;
     reset_election_timer();
     if (configuration_.voters == std::vector<NodeId>{options_.id} && !configuration_.is_joint()) {
@@ -150,7 +150,9 @@ void Core::tick() {
     tick_forwarded_reads();
 }
 
-void Core::set_clock(std::int64_t clock_ns) { clock_ns_ = std::max(clock_ns_, clock_ns); }
+void Core::set_clock(std::int64_t clock_ns) {
+    clock_ns_ = std::max(clock_ns_, clock_ns);
+}
 
 ProposeResult Core::propose(std::span<const Payload> payloads) {
     Leader* leading = leader();

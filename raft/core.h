@@ -1,9 +1,9 @@
 // raft::Core: the protocol of one group at one node, as plain functions that run to the end.
 //
 // Single-threaded; whoever calls it owns it. Deterministic: everything it does is a function of the
-// calls made and the seed in its options. No clock (time is tick() and the log time it is given), no
-// thread, no I/O, no bytes. The driver (raft/node.h) calls step(), tick(), propose(), read_index(),
-// persisted(), and after a turn take_ready(), and carries out what that says.
+// calls made and the seed in its options. No clock (time is tick() and the log time it is given),
+// no thread, no I/O, no bytes. The driver (raft/node.h) calls step(), tick(), propose(),
+// read_index(), persisted(), and after a turn take_ready(), and carries out what that says.
 //
 // Promises, with the thesis's section:
 //  - Election with PreVote (§9.6) and CheckQuorum (§6.2): a node that comes back can't unseat a
@@ -12,10 +12,12 @@
 //    (§3.6.2); reads are served only after that no-op is committed (§6.4).
 //  - Pipelined appends in a window of messages and bytes; conflicts skip whole terms (§5.3 of the
 //    paper); the leader's own disk write runs beside replication (§10.2.1).
-//  - Nothing that vouches for durability leaves before what it vouches for is durable: no message at
+//  - Nothing that vouches for durability leaves before what it vouches for is durable: no message
+//  at
 //    all before term and vote are, and an acknowledgement names only entries that are.
 //  - Everything that can grow has a bound (raft/options.h).
-// A peer's message is input: one that breaks the protocol is ignored and counted, never asserted on.
+// A peer's message is input: one that breaks the protocol is ignored and counted, never asserted
+// on.
 #pragma once
 
 #include <cstdint>
@@ -97,8 +99,8 @@ class Core {
 
     // Appends one entry for each payload, all or none.
     ProposeResult propose(std::span<const Payload> payloads);
-    // Asks for a read index, on a leader or a follower that knows one; 0: not now (no leader, or too
-    // many wait). A ReadState with this id follows.
+    // Asks for a read index, on a leader or a follower that knows one; 0: not now (no leader, or
+    // too many wait). A ReadState with this id follows.
     ReadId read_index();
     // Hands leadership to `target` (§3.10): false when this node doesn't lead or the target can't.
     // Given up after an election timeout.

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "raft/invariant.h"
 #include "raft/core.h"
+#include "raft/invariant.h"
 
 namespace cairn::raft {
 
@@ -194,10 +194,9 @@ void Core::request_votes(bool pre_vote, bool leadership_transfer) {
 
 void Core::on_request_vote(const RequestVote& message) {
     const NodeId candidate = message.header.from;
-    const bool free_to_vote =
-        hard_state_.voted_for == candidate ||
-        (hard_state_.voted_for == 0 && leader_id_ == 0) ||
-        (message.pre_vote && message.header.term > hard_state_.term);
+    const bool free_to_vote = hard_state_.voted_for == candidate ||
+                              (hard_state_.voted_for == 0 && leader_id_ == 0) ||
+                              (message.pre_vote && message.header.term > hard_state_.term);
     const bool granted = free_to_vote && configuration_.is_voter(candidate) &&
                          log_.is_up_to_date(message.last_log_index, message.last_log_term);
     RequestVoteReply reply{header_for(candidate), message.pre_vote, granted};
@@ -216,8 +215,7 @@ void Core::on_request_vote_reply(const RequestVoteReply& message) {
     if (message.pre_vote) {
         auto* asking = std::get_if<PreCandidate>(&role_);
         // A grant must be for the term we asked about; a late one may be for an earlier question.
-        if (asking == nullptr ||
-            (message.granted && message.header.term != hard_state_.term + 1)) {
+        if (asking == nullptr || (message.granted && message.header.term != hard_state_.term + 1)) {
             return;
         }
         count_vote(asking->votes, message.header.from, message.granted);

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "raft/invariant.h"
 #include "raft/core.h"
+#include "raft/invariant.h"
 
 namespace cairn::raft {
 
@@ -101,9 +101,9 @@ void Core::on_read_index_request(const ReadIndexRequest& message) {
 }
 
 void Core::on_read_index_reply(const ReadIndexReply& message) {
-    const auto found = std::find_if(
-        forwarded_reads_.begin(), forwarded_reads_.end(),
-        [&](const ForwardedRead& read) { return read.read_id == message.read_id; });
+    const auto found =
+        std::find_if(forwarded_reads_.begin(), forwarded_reads_.end(),
+                     [&](const ForwardedRead& read) { return read.read_id == message.read_id; });
     if (found == forwarded_reads_.end() || message.header.from != leader_id_) {
         return;
     }

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "raft/invariant.h"
 #include "raft/core.h"
+#include "raft/invariant.h"
 
 namespace cairn::raft {
 
@@ -87,8 +87,8 @@ void Core::broadcast_heartbeat(Leader& leading) {
         if (progress.id == options_.id) {
             continue;
         }
-        // To a probed member whose last probe or its answer may be lost, this is the next probe, and
-        // an empty one: the entries come when it is known where they fit.
+        // To a probed member whose last probe or its answer may be lost, this is the next probe,
+        // and an empty one: the entries come when it is known where they fit.
         send_append(leading, progress, true);
     }
 }

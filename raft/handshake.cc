@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "cairn/raft/v1/wire.pb.h"
-#include "raft/invariant.h"
 #include "raft/crc32c.h"
+#include "raft/invariant.h"
 #include "raft/little_endian.h"
 
 namespace cairn::raft {

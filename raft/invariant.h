@@ -15,9 +15,9 @@ namespace cairn::raft {
 
 }  // namespace cairn::raft
 
-#define RAFT_ASSERT(expression)                                                  \
-    do {                                                                         \
-        if (!(expression)) [[unlikely]] {                                        \
-            ::cairn::raft::assertion_failed(#expression, __FILE__, __LINE__);    \
-        }                                                                        \
+#define RAFT_ASSERT(expression)                                               \
+    do {                                                                      \
+        if (!(expression)) [[unlikely]] {                                     \
+            ::cairn::raft::assertion_failed(#expression, __FILE__, __LINE__); \
+        }                                                                     \
     } while (false)

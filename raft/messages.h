@@ -43,9 +43,9 @@ struct AppendEntries {
     Index prev_log_index = 0;
     Term prev_log_term = 0;
     Index leader_commit = 0;
-    ReadId read_id = 0;            // newest ReadIndex round of the leader; the reply returns it
+    ReadId read_id = 0;                // newest ReadIndex round of the leader; the reply returns it
     std::int64_t leader_clock_ns = 0;  // the leader's log time when it sent this
-    std::vector<Entry> entries;    // consecutive, from prev_log_index + 1
+    std::vector<Entry> entries;        // consecutive, from prev_log_index + 1
 };
 
 struct AppendEntriesReply {

@@ -50,9 +50,13 @@ void Node::on_persisted(Sequence sequence) {
     core_.persisted(sequence);
 }
 
-void Node::on_peer_connected(NodeId peer) { core_.peer_reachable(peer); }
+void Node::on_peer_connected(NodeId peer) {
+    core_.peer_reachable(peer);
+}
 
-void Node::on_peer_disconnected(NodeId peer) { core_.peer_unreachable(peer); }
+void Node::on_peer_disconnected(NodeId peer) {
+    core_.peer_unreachable(peer);
+}
 
 ProposeResult Node::propose(std::span<const Payload> payloads, std::int64_t steady_ns) {
     core_.set_clock(clock_.now_ns(steady_ns));
@@ -67,8 +71,8 @@ bool Node::process() {
     transport_.flush();
     if (ready_.sequence != 0) {
         disk_busy_ = true;
-        storage_.submit({core_.options().group, ready_.sequence, ready_.hard_state,
-                         std::move(ready_.entries)});
+        storage_.submit(
+            {core_.options().group, ready_.sequence, ready_.hard_state, std::move(ready_.entries)});
         ready_.entries = {};
     }
     for (const Entry& entry : ready_.committed) {

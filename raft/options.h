@@ -27,7 +27,8 @@ struct CoreOptions {
     // What a leader takes on before it is committed; beyond it propose() answers busy.
     std::size_t uncommitted_entries_max = 65536;
     std::size_t uncommitted_bytes_max = 64U << 20;
-    // Reads waiting for a round, each a whole batch of the caller's; beyond it read_index() refuses.
+    // Reads waiting for a round, each a whole batch of the caller's; beyond it read_index()
+    // refuses.
     std::size_t pending_reads_max = 4096;
     // What one take_ready() hands over for applying, and for one write to disk.
     std::size_t committed_entries_max = 2048;

@@ -1,4 +1,5 @@
-// What a leader knows of one member: how far its log matches, what to send next, what is on its way.
+// What a leader knows of one member: how far its log matches, what to send next, what is on its
+// way.
 //
 // Lives inside the leader's state and ends with it. Two states: probe (find where the logs agree;
 // one message at a time) and replicate (send ahead of the answers, within a window of messages and

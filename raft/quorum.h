@@ -8,8 +8,8 @@
 #include <limits>
 #include <vector>
 
-#include "raft/invariant.h"
 #include "raft/configuration.h"
+#include "raft/invariant.h"
 
 namespace cairn::raft {
 
@@ -71,7 +71,7 @@ VoteResult quorum_vote(const Configuration& configuration, const VoteOf& vote_of
         return VoteResult::lost;
     }
     return incoming == VoteResult::won && outgoing == VoteResult::won ? VoteResult::won
-                                                                       : VoteResult::pending;
+                                                                      : VoteResult::pending;
 }
 
 }  // namespace cairn::raft

@@ -1,8 +1,8 @@
 // Where a node's driver hands what must become durable, and how it hears that it is.
 //
-// Called on the raft thread. The implementation (raft/disk_thread.h; the simulation has its own) does
-// the blocking work elsewhere and reports on the raft thread, in the order of submission. A failure
-// is never reported: the process ends.
+// Called on the raft thread. The implementation (raft/disk_thread.h; the simulation has its own)
+// does the blocking work elsewhere and reports on the raft thread, in the order of submission. A
+// failure is never reported: the process ends.
 #pragma once
 
 #include <optional>

@@ -14,12 +14,12 @@
 
 namespace cairn::raft {
 
-using Term = std::uint64_t;     // 0: no term yet
-using Index = std::uint64_t;    // position in the log; the first entry has index 1, 0: none
-using NodeId = std::uint64_t;   // 0: nobody
-using GroupId = std::uint64_t;  // which Raft group a record or a frame belongs to
-using ReadId = std::uint64_t;   // a ReadIndex round; grows within one core's life, 0: none
-using Sequence = std::uint64_t; // a persistence batch; grows within one core's life, 0: none
+using Term = std::uint64_t;      // 0: no term yet
+using Index = std::uint64_t;     // position in the log; the first entry has index 1, 0: none
+using NodeId = std::uint64_t;    // 0: nobody
+using GroupId = std::uint64_t;   // which Raft group a record or a frame belongs to
+using ReadId = std::uint64_t;    // a ReadIndex round; grows within one core's life, 0: none
+using Sequence = std::uint64_t;  // a persistence batch; grows within one core's life, 0: none
 
 // Immutable shared bytes: a view plus whatever keeps the memory alive.
 class Payload {
@@ -58,7 +58,8 @@ enum class EntryKind : std::uint8_t {
 struct Entry {
     Index index = 0;
     Term term = 0;
-    // The leader's log time when it appended the entry, in nanoseconds; never decreases along a log.
+    // The leader's log time when it appended the entry, in nanoseconds; never decreases along a
+    // log.
     std::int64_t stamp_ns = 0;
     EntryKind kind = EntryKind::no_op;
     Payload payload;

@@ -1,7 +1,5 @@
 #include "server/app.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -16,6 +14,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include "raft/data_directory.h"
 #include "server/gateway.h"
@@ -123,8 +122,8 @@ std::optional<int> App::open_data() {
     raft::WalOptions wal_options;
     wal_options.cluster_id = identity_.cluster_id;
     wal_options.node_id = identity_.node_id;
-    wal_options.record_bytes_max = std::max<std::uint64_t>(wal_options.record_bytes_max,
-                                                           2 * options_.max_value_bytes);
+    wal_options.record_bytes_max =
+        std::max<std::uint64_t>(wal_options.record_bytes_max, 2 * options_.max_value_bytes);
     wal_options.segment_bytes =
         std::max(wal_options.segment_bytes, 2 * wal_options.record_bytes_max);
     wal_options.salt = random_seed();
@@ -226,8 +225,8 @@ void App::build_gateways() {
         contexts.push_back(&raft_->context());
     }
     for (net::io_context* context : contexts) {
-        ports_.push_back(std::make_unique<GatewayPort>(*context, raft_->context(),
-                                                       raft_->replica(), view_));
+        ports_.push_back(
+            std::make_unique<GatewayPort>(*context, raft_->context(), raft_->replica(), view_));
         raft_->replica().add_port(*ports_.back());
         gateways_.push_back(std::make_unique<Gateway>(*context, *ports_.back(), options));
     }
@@ -238,8 +237,8 @@ std::optional<int> App::start() {
         spdlog::warn("--unsafe-no-fsync: acknowledged writes can be lost; never for data");
     }
     raise_file_limit();
-    raft_ = std::make_unique<RaftThread>(raft_options(), std::move(wal_), std::move(recovered_),
-                                         view_);
+    raft_ =
+        std::make_unique<RaftThread>(raft_options(), std::move(wal_), std::move(recovered_), view_);
     build_gateways();
     std::string error = raft_->start();
     if (error.empty()) {
@@ -293,8 +292,7 @@ void App::drain_gateways() {
     draining_gateways_ = gateways_.size();
     for (const std::unique_ptr<Gateway>& gateway : gateways_) {
         net::post(gateway->executor(), [this, &gateway] {
-            gateway->drain(
-                [this] { net::post(raft_->context(), [this] { gateway_drained(); }); });
+            gateway->drain([this] { net::post(raft_->context(), [this] { gateway_drained(); }); });
         });
     }
 }

@@ -1,9 +1,9 @@
 // The program `cairn serve`: builds the node from its options, runs it, and ends it in order.
 //
 // One call on the main thread, which becomes the raft thread; gateway threads are started beside it
-// when the options ask for them. Ending, on SIGTERM or SIGINT: no new connections, leadership handed
-// over, requests finished and sockets closed, then the peers' sockets, then the disk. A second
-// signal ends the process at once.
+// when the options ask for them. Ending, on SIGTERM or SIGINT: no new connections, leadership
+// handed over, requests finished and sockets closed, then the peers' sockets, then the disk. A
+// second signal ends the process at once.
 #pragma once
 
 #include "server/options.h"

@@ -1,8 +1,8 @@
 // What a gateway asks of the node behind it, and how the answer comes back.
 //
 // A Backend belongs to one gateway thread: it is called there, and it calls back there, whatever
-// thread does the work. It bundles what is asked within one turn. The gateway knows nothing of Raft,
-// the node nothing of HTTP.
+// thread does the work. It bundles what is asked within one turn. The gateway knows nothing of
+// Raft, the node nothing of HTTP.
 #pragma once
 
 #include <atomic>
@@ -22,13 +22,13 @@ enum class Consistency : std::uint8_t { linearizable, lease, local };
 // Why an operation has no result. For a write all but `unknown` mean: certainly not applied.
 enum class Failure : std::uint8_t {
     none,
-    no_leader,   // nobody leads, or the leader can't be reached: 503 UNAVAILABLE
-    overloaded,  // a bound on uncommitted work is reached: 503 OVERLOADED
-    dropped,     // another leader's entry took the place: 503 UNAVAILABLE, not_applied
-    interrupted, // a write that may or may not have happened: the leader was lost: 503 UNAVAILABLE
-    unknown,     // a write that may or may not have happened when its deadline passed: 504 TIMEOUT
-    timeout,     // a read (or min_index wait) whose deadline passed: 504 TIMEOUT
-    draining,    // the node shuts down: 503 UNAVAILABLE
+    no_leader,    // nobody leads, or the leader can't be reached: 503 UNAVAILABLE
+    overloaded,   // a bound on uncommitted work is reached: 503 OVERLOADED
+    dropped,      // another leader's entry took the place: 503 UNAVAILABLE, not_applied
+    interrupted,  // a write that may or may not have happened: the leader was lost: 503 UNAVAILABLE
+    unknown,      // a write that may or may not have happened when its deadline passed: 504 TIMEOUT
+    timeout,      // a read (or min_index wait) whose deadline passed: 504 TIMEOUT
+    draining,     // the node shuts down: 503 UNAVAILABLE
 };
 
 struct MemberStatus {
@@ -36,10 +36,11 @@ struct MemberStatus {
     std::string raft_address;
     std::string http_address;  // empty when not known yet
     bool voter = true;
-    std::string state;  // "leader", "follower", "candidate", "pre_candidate", "unreachable", "unknown"
-    std::optional<std::uint64_t> match_index;      // known to the leader, and of oneself
-    std::optional<std::uint64_t> lag;              // leader's last index minus match_index
-    std::optional<std::int64_t> last_contact_ms;   // since the answering node heard from it
+    std::string
+        state;  // "leader", "follower", "candidate", "pre_candidate", "unreachable", "unknown"
+    std::optional<std::uint64_t> match_index;     // known to the leader, and of oneself
+    std::optional<std::uint64_t> lag;             // leader's last index minus match_index
+    std::optional<std::int64_t> last_contact_ms;  // since the answering node heard from it
 };
 
 struct ClusterStatus {
@@ -51,7 +52,7 @@ struct ClusterStatus {
     std::uint64_t commit_index = 0;
     std::uint64_t applied_index = 0;
     std::uint64_t last_index = 0;
-    bool ready = false;      // has a leader, has caught up, can write
+    bool ready = false;  // has a leader, has caught up, can write
     std::string not_ready_reason;
     std::vector<MemberStatus> members;
 };
@@ -75,12 +76,12 @@ struct Operation {
 
     // The answer.
     Failure failure = Failure::none;
-    fsm::Output output;                 // write; get (kind get, ok or not_found)
-    std::vector<fsm::ListItem> items;   // list
-    bool more = false;                  // list
-    std::uint64_t served_index = 0;     // applied index it was served at
-    std::int64_t utc_offset_ns = 0;     // deadline + this = UTC
-    ClusterStatus cluster;              // cluster_status
+    fsm::Output output;                // write; get (kind get, ok or not_found)
+    std::vector<fsm::ListItem> items;  // list
+    bool more = false;                 // list
+    std::uint64_t served_index = 0;    // applied index it was served at
+    std::int64_t utc_offset_ns = 0;    // deadline + this = UTC
+    ClusterStatus cluster;             // cluster_status
 
     // Called once on the gateway's thread, unless the gateway reset it because the client is gone.
     std::function<void()> on_done;
@@ -88,8 +89,8 @@ struct Operation {
 
 // What one turn of the node changed, for all streams; shared by all who look at it.
 struct EventBatch {
-    std::vector<fsm::Event> events;     // in history order
-    std::uint64_t applied_index = 0;    // everything up to here has been published
+    std::vector<fsm::Event> events;   // in history order
+    std::uint64_t applied_index = 0;  // everything up to here has been published
     std::int64_t utc_offset_ns = 0;
 };
 
@@ -105,9 +106,9 @@ struct StreamOpen {
 
     // The answer.
     Failure failure = Failure::none;
-    bool gap = false;                     // the place is no longer kept
-    std::vector<fsm::Event> replay;       // events after the place, when it is kept
-    std::vector<fsm::ListItem> present;   // what is selected now
+    bool gap = false;                    // the place is no longer kept
+    std::vector<fsm::Event> replay;      // events after the place, when it is kept
+    std::vector<fsm::ListItem> present;  // what is selected now
     std::uint64_t applied_index = 0;
     std::int64_t utc_offset_ns = 0;
 

@@ -15,9 +15,13 @@ GatewayPort::GatewayPort(boost::asio::io_context& gateway_context,
       view_(view),
       same_thread_(&gateway_context == &raft_context) {}
 
-void GatewayPort::submit(std::shared_ptr<Operation> operation) { ask(std::move(operation)); }
+void GatewayPort::submit(std::shared_ptr<Operation> operation) {
+    ask(std::move(operation));
+}
 
-void GatewayPort::open_stream(std::shared_ptr<StreamOpen> open) { ask(std::move(open)); }
+void GatewayPort::open_stream(std::shared_ptr<StreamOpen> open) {
+    ask(std::move(open));
+}
 
 void GatewayPort::ask(Question question) {
     if (same_thread_) {

@@ -52,12 +52,12 @@ class GatewayPort final : public Backend, public Port {
     Replica& replica_;
     const NodeView& view_;
     const bool same_thread_;
-    EventListener* listener_ = nullptr;   // gateway thread
+    EventListener* listener_ = nullptr;  // gateway thread
     Mailbox<Question> questions_;
     std::vector<Question> taken_questions_;  // raft thread
     std::vector<Answer> outgoing_;           // raft thread: this turn's answers
     Mailbox<Answer> answers_;
-    std::vector<Answer> taken_answers_;      // gateway thread
+    std::vector<Answer> taken_answers_;  // gateway thread
 };
 
 }  // namespace cairn::server

@@ -48,9 +48,9 @@ void ReadQueue::start_turn() {
 }
 
 void ReadQueue::on_read(const raft::ReadState& state) {
-    const auto found =
-        std::find_if(rounds_.begin(), rounds_.end(),
-                     [&](const Round& round) { return round.read_id == state.read_id; });
+    const auto found = std::find_if(rounds_.begin(), rounds_.end(), [&](const Round& round) {
+        return round.read_id == state.read_id;
+    });
     if (found == rounds_.end()) {
         return;
     }

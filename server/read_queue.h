@@ -44,8 +44,8 @@ class ReadQueue {
     void on_read(const raft::ReadState& state);
     // Moves everything that needs at most `applied_index` to `ready`.
     void take_ready(raft::Index applied_index, std::vector<Read>& ready);
-    // Moves what is past its deadline to `expired`, and with `leaderless_ns` past the hold limit what
-    // waits for a round to `leaderless`.
+    // Moves what is past its deadline to `expired`, and with `leaderless_ns` past the hold limit
+    // what waits for a round to `leaderless`.
     void sweep(std::int64_t now_ns, std::int64_t leaderless_ns, std::vector<Read>& expired,
                std::vector<Read>& leaderless);
     void take_all(std::vector<Read>& all);

@@ -98,7 +98,9 @@ void Replica::add_listener(Port& port) {
     }
 }
 
-void Replica::add_port(Port& port) { ports_.push_back(&port); }
+void Replica::add_port(Port& port) {
+    ports_.push_back(&port);
+}
 
 void Replica::turn() {
     steady_ns_ = clock_.steady_ns();
@@ -162,9 +164,8 @@ void Replica::maybe_propose_clock() {
 
 void Replica::on_committed(const raft::Entry& entry) {
     const bool command = entry.kind == raft::EntryKind::command;
-    const fsm::Output output =
-        state_machine_.apply(entry.index, entry.stamp_ns,
-                             command ? entry.payload.view() : std::string_view(), events_);
+    const fsm::Output output = state_machine_.apply(
+        entry.index, entry.stamp_ns, command ? entry.payload.view() : std::string_view(), events_);
     if (command && output.kind == fsm::Output::Kind::none) {
         clock_pending_ = false;
     }
@@ -181,8 +182,7 @@ void Replica::on_read(const raft::ReadState& read) {
 void Replica::on_leadership_changed() {
     const raft::Core& core = node_.core();
     spdlog::info("{} in term {}, leader {}", name_of(core.role()), core.term(),
-                 core.leader_id() == 0 ? std::string("unknown")
-                                       : std::to_string(core.leader_id()));
+                 core.leader_id() == 0 ? std::string("unknown") : std::to_string(core.leader_id()));
     clock_pending_ = false;
     leaderless_since_ns_ = core.leader_id() == 0 ? steady_ns_ : 0;
     request_turn_();
@@ -221,7 +221,9 @@ void Replica::on_peer_disconnected(raft::NodeId peer) {
     request_turn_();
 }
 
-void Replica::on_delivered() { request_turn_(); }
+void Replica::on_delivered() {
+    request_turn_();
+}
 
 void Replica::publish_events() {
     if (events_.empty() &&
@@ -315,9 +317,9 @@ void Replica::fail_read(Read& read, Failure failure) {
     if (read.operation->kind == Operation::Kind::cluster_status) {
         read.operation->cluster = cluster_status();
         read.operation->cluster.ready = false;
-        read.operation->cluster.not_ready_reason =
-            failure == Failure::timeout ? "has not caught up with the leader in time"
-                                        : "no leader is known";
+        read.operation->cluster.not_ready_reason = failure == Failure::timeout
+                                                       ? "has not caught up with the leader in time"
+                                                       : "no leader is known";
     }
     read.operation->served_index = state_machine_.applied_index();
     read.port->finished(std::move(read.operation));

@@ -1,10 +1,11 @@
 // The replica: one node's copy of the values, kept by Raft. It takes operations from the gateways,
-// gets writes through the log and reads confirmed, applies what is committed to the state machine and
-// publishes the events.
+// gets writes through the log and reads confirmed, applies what is committed to the state machine
+// and publishes the events.
 //
-// Lives on the raft thread. No awaiting, no sockets, no system clock: time comes from a Clock, and it
-// asks for a turn through `request_turn`, so the simulation runs this very code. Whatever happens
-// between two turns is handled by one turn: one proposal, one ReadIndex round, one batch of events.
+// Lives on the raft thread. No awaiting, no sockets, no system clock: time comes from a Clock, and
+// it asks for a turn through `request_turn`, so the simulation runs this very code. Whatever
+// happens between two turns is handled by one turn: one proposal, one ReadIndex round, one batch of
+// events.
 #pragma once
 
 #include <cstdint>

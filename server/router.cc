@@ -150,8 +150,8 @@ Decision decide_status(Exchange::Answer answer, std::string_view query, const Ap
     exchange.answer = answer;
     begin_operation(exchange, options, Operation::Kind::cluster_status, operation);
     // What this node sees, also when nobody leads; ready is one whose reads are served.
-    operation.consistency = answer == Exchange::Answer::readiness ? Consistency::linearizable
-                                                                  : Consistency::local;
+    operation.consistency =
+        answer == Exchange::Answer::readiness ? Consistency::linearizable : Consistency::local;
     return Decision::operate;
 }
 

@@ -145,8 +145,7 @@ bool WriteQueue::send_forward(std::uint64_t id, const Write& write, raft::NodeId
     return transport_.send_application(leader, note_bytes_);
 }
 
-void WriteQueue::on_forward_reply(raft::NodeId from, v1::ForwardReply& reply,
-                                  std::int64_t now_ns) {
+void WriteQueue::on_forward_reply(raft::NodeId from, v1::ForwardReply& reply, std::int64_t now_ns) {
     const auto found = std::lower_bound(
         forwarded_.begin(), forwarded_.end(), reply.id(),
         [](const Forwarded& forwarded, std::uint64_t id) { return forwarded.id < id; });
@@ -199,8 +198,8 @@ void WriteQueue::on_peer_disconnected(raft::NodeId peer) {
 void WriteQueue::on_committed(const raft::Entry& entry, const fsm::Output& output) {
     // Terms never decrease along a log, so once an entry of a later term is committed, what was
     // appended in an earlier one and isn't committed never will be.
-    while (!waiting_.empty() && (waiting_.front().index <= entry.index ||
-                                 waiting_.front().term < entry.term)) {
+    while (!waiting_.empty() &&
+           (waiting_.front().index <= entry.index || waiting_.front().term < entry.term)) {
         Waiter& waiter = waiting_.front();
         if (waiter.index == entry.index && waiter.term == entry.term) {
             finish(waiter.write, Failure::none, &output, entry.index);
@@ -284,7 +283,8 @@ void WriteQueue::reply_to_peer(const Write& write, Failure failure, const fsm::O
         fsm::encode_output(*output, *reply.mutable_output());
     }
     note_.SerializeToString(&note_bytes_);
-    // A peer that can't be reached takes its write for unknown once its connection or deadline ends.
+    // A peer that can't be reached takes its write for unknown once its connection or deadline
+    // ends.
     (void)transport_.send_application(write.origin, note_bytes_);
 }
 

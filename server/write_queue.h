@@ -1,10 +1,10 @@
 // Writes on their way through the log: gathered into one proposal per turn, passed on to the leader
 // by a follower, matched with what is committed, answered exactly once.
 //
-// Owned by the replica, on the raft thread; no clock of its own. What it says about a write is true:
-// applied; certainly not applied; or unknown. A write is answered as not applied only if no log that
-// can still be committed contains it (see on_committed). Held writes (no leader just now) are bounded
-// in number and time.
+// Owned by the replica, on the raft thread; no clock of its own. What it says about a write is
+// true: applied; certainly not applied; or unknown. A write is answered as not applied only if no
+// log that can still be committed contains it (see on_committed). Held writes (no leader just now)
+// are bounded in number and time.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +22,9 @@
 namespace cairn::server {
 
 struct WriteLimits {
-    std::size_t held_max = 16384;             // waiting for a leader
-    std::size_t forwarded_max = 65536;        // passed to the leader, not yet answered
-    std::int64_t hold_ns = 1'500'000'000;     // how long a write waits for a leader
+    std::size_t held_max = 16384;          // waiting for a leader
+    std::size_t forwarded_max = 65536;     // passed to the leader, not yet answered
+    std::int64_t hold_ns = 1'500'000'000;  // how long a write waits for a leader
 };
 
 class WriteQueue {
@@ -33,10 +33,7 @@ class WriteQueue {
     // earlier run doesn't pass for one to this.
     WriteQueue(raft::Node& node, raft::Transport& transport, WriteLimits limits,
                std::uint64_t first_forward_id)
-        : node_(node),
-          transport_(transport),
-          limits_(limits),
-          next_forward_id_(first_forward_id) {}
+        : node_(node), transport_(transport), limits_(limits), next_forward_id_(first_forward_id) {}
 
     // From a gateway. `operation->timeout_ms` counts from `now_ns`.
     void submit(std::shared_ptr<Operation> operation, Port& port, std::int64_t now_ns);
@@ -102,8 +99,8 @@ class WriteQueue {
     WriteLimits limits_;
     std::vector<Write> queued_;
     std::vector<raft::Payload> payloads_;
-    std::deque<Waiter> waiting_;      // by index
-    std::deque<Forwarded> forwarded_; // by id
+    std::deque<Waiter> waiting_;       // by index
+    std::deque<Forwarded> forwarded_;  // by id
     std::uint64_t next_forward_id_;
     v1::PeerNote note_;
     std::string note_bytes_;
