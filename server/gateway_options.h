@@ -32,9 +32,8 @@ struct GatewayOptions {
     int body_timeout_ms = 10'000;
     int write_timeout_ms = 20'000;
     std::size_t bytes_per_second_min = 16 * 1024;
-    int linger_timeout_ms = 2'000;           // for a client to take the last answer
+    int linger_timeout_ms = 2'000;           // for a client to take the last answer, or a close
     int websocket_idle_timeout_ms = 60'000;  // pinged after half of it
-    int websocket_close_timeout_ms = 10'000;
     std::size_t websocket_message_bytes_max = 64 * 1024;  // from a client
 
     int drain_timeout_ms = 5'000;

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <string>
+
+#include "server/base64.h"
 
 namespace cairn::server {
 namespace {
@@ -294,11 +297,22 @@ MaybeRefusal take_field(std::string_view line, FieldState& state, RequestHead& h
     return std::nullopt;
 }
 
+// RFC 6455 §4.2.1: a nonce of 16 bytes. Beast would take anything.
+bool is_websocket_key(std::string_view text) {
+    constexpr std::size_t key_bytes = 16;
+    std::string bytes;
+    return decode_base64(text, bytes) && bytes.size() == key_bytes;
+}
+
 MaybeRefusal check_websocket(const FieldState& state, RequestHead& head) {
     head.request.upgrade_websocket = state.connection_upgrade && state.upgrade_websocket &&
                                      head.minor_version == 1 && head.request.method == "GET";
     if (head.request.upgrade_websocket && (head.chunked || head.content_length.value_or(0) > 0)) {
         return refuse("A request to become a WebSocket has no body.");
+    }
+    if (head.request.upgrade_websocket &&
+        !is_websocket_key(head.request.header("Sec-WebSocket-Key"))) {
+        return refuse("Sec-WebSocket-Key is not 16 bytes in base64.");
     }
     return std::nullopt;
 }

@@ -104,7 +104,7 @@ websocket::close_reason WebSocketSession::too_slow() const {
 void WebSocketSession::set_options(bool has_subprotocol, Headers headers) {
     const GatewayOptions& options = gateway_->options;
     websocket::stream_base::timeout timeout;
-    timeout.handshake_timeout = std::chrono::milliseconds(options.websocket_close_timeout_ms);
+    timeout.handshake_timeout = std::chrono::milliseconds(options.head_timeout_ms);
     timeout.idle_timeout = std::chrono::milliseconds(options.websocket_idle_timeout_ms);
     timeout.keep_alive_pings = true;
     socket_.set_option(timeout);
@@ -113,6 +113,7 @@ void WebSocketSession::set_options(bool has_subprotocol, Headers headers) {
             for (const auto& [name, value] : headers) {
                 response.insert(boost::beast::string_view(name.data(), name.size()), value);
             }
+            response.erase(http::field::server);
             if (has_subprotocol) {
                 response.set(
                     http::field::sec_websocket_protocol,
@@ -158,7 +159,8 @@ Task WebSocketSession::write_loop(WebSocketSession& session) {
     const GatewayOptions& options = session.gateway_->options;
     while (!session.ended_) {
         if (session.reason_) {
-            session.set_deadline(std::chrono::milliseconds(options.websocket_close_timeout_ms));
+            // For the client's own close frame, and for its end of the connection.
+            session.set_deadline(std::chrono::milliseconds(options.linger_timeout_ms));
             co_await session.socket_.async_close(*session.reason_, token);
             co_return;
         }

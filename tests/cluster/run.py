@@ -9,6 +9,7 @@ A test asks for what it needs by the names of its parameters:
 Ends with a line "N passed, N failed".
 """
 import argparse
+import atexit
 import glob
 import importlib
 import inspect
@@ -99,6 +100,10 @@ def stop_all(clusters):
         raise errors[0]
 
 
+def on_terminate(_signal, _frame):
+    sys.exit("ended by a signal")
+
+
 def run_test(test, label, fixtures):
     limit = getattr(test, "deadline_seconds", DEADLINE_SECONDS) * harness.slowness
     began = time.monotonic()
@@ -135,6 +140,7 @@ def main():
     if not os.access(harness.binary, os.X_OK):
         sys.exit(f"no program at {harness.binary}")
     signal.signal(signal.SIGALRM, on_alarm)
+    signal.signal(signal.SIGTERM, on_terminate)
 
     passed = failed = 0
     here = os.path.dirname(os.path.abspath(__file__))
@@ -144,6 +150,7 @@ def main():
         tests = [(f"{file_name}::{name}", test) for name, test in vars(module).items()
                  if name.startswith("test_") and inspect.isfunction(test)]
         fixtures = Fixtures()
+        atexit.register(fixtures.end_test, passed=False)  # does nothing but after a signal
         for label, test in tests:
             if arguments.filter not in label:
                 continue

@@ -523,7 +523,14 @@ TEST_CASE("gateway: a host name will do to listen on") {
     CHECK(second.start().find("cannot resolve nowhere.invalid") == 0);
 }
 
-TEST_CASE("gateway: a lack of file descriptors is waited out") {
+// UBSan checks objects through a pipe, and takes a lack of descriptors for a bad object.
+#if defined(__has_feature)
+constexpr bool is_sanitized = __has_feature(undefined_behavior_sanitizer);
+#else
+constexpr bool is_sanitized = false;
+#endif
+
+TEST_CASE("gateway: a lack of file descriptors is waited out" * doctest::skip(is_sanitized)) {
     GatewayFixture fixture;
     answer_at_once(fixture);
     fixture.context.poll();

@@ -254,9 +254,23 @@ TEST_CASE("gate: Connection") {
     CHECK_FALSE(check("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n").head.keep_alive);
 }
 
+TEST_CASE("gate: a WebSocket key is 16 bytes in base64") {
+    const auto status_with = [](const std::string& key_field) {
+        return check("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+                     key_field + "\r\n")
+            .status;
+    };
+    CHECK(status_with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n") == 0);
+    CHECK(status_with("") == 400);
+    CHECK(status_with("Sec-WebSocket-Key: short\r\n") == 400);
+    CHECK(status_with("Sec-WebSocket-Key: c2hvcnQ=\r\n") == 400);
+    CHECK(status_with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZSBsb25n\r\n") == 400);
+}
+
 TEST_CASE("gate: WebSocket upgrades") {
     const std::string upgrade =
-        "Host: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n";
+        "Host: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     const auto wishes = [](const std::string& bytes) {
         const auto checked = check(bytes);
         CHECK(checked.status == 0);
