@@ -257,7 +257,10 @@ void SnapshotService::send_chunk(const std::shared_ptr<Sending>& sending, std::u
     chunk.content_crc = sending->content.crc;
     chunk.offset = offset;
     chunk.data = raft::Payload::copy_of(bytes);
-    node_.send_snapshot_chunk(sending->peer, std::move(chunk));
+    if (!node_.send_snapshot_chunk(sending->peer, std::move(chunk))) {
+        sending->failed = true;  // not this node's to send, or not needed any more
+        return;
+    }
     sending->sent_offset += bytes.size();
     pump(sending);
     request_turn_();  // flushes
@@ -382,13 +385,14 @@ void SnapshotService::on_received(const raft::InstallSnapshot& chunk, Received& 
         return;
     }
     bool log_replaced = false;
+    // Also when this node has come as far by other means, there is a newer snapshot on disk now.
+    last_index_ = std::max(last_index_, chunk.last_included.index);
     if (!node_.installed(chunk.last_included, chunk.configuration, log_replaced)) {
-        return;  // this node has come as far by other means
+        return;
     }
     if (taking_) {
         finish_taking("a newer one came from the leader");
     }
-    last_index_ = std::max(last_index_, chunk.last_included.index);
     const raft::GroupId group = node_.core().options().group;
     if (log_replaced) {
         storage_.reset_log(group, chunk.last_included.index + 1);

@@ -477,7 +477,7 @@ TEST_CASE(
         chunk.configuration.learners.push_back(~NodeId{0} - 100 + id);
     }
     CHECK(decode_encoded(chunk) == FrameFault::none);
-    chunk.configuration.learners.resize(1000, 5);
+    chunk.configuration.learners.resize(5000, 5);
     CHECK(decode_encoded(chunk) == FrameFault::malformed_message);
 }
 
