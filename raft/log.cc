@@ -65,12 +65,14 @@ void Log::append(Entry entry) {
     RAFT_ASSERT(entry.index == last_index() + 1);
     RAFT_ASSERT(entry.term >= last_term());
     RAFT_ASSERT(entry.stamp_ns >= last_stamp_ns());
+    bytes_ += entry.payload.size();
     entries_.push_back(std::move(entry));
 }
 
 void Log::truncate_from(Index index) {
     RAFT_ASSERT(index > base_.index);
     while (last_index() >= index) {
+        bytes_ -= entries_.back().payload.size();
         entries_.pop_back();
     }
     stable_index_ = std::min(stable_index_, index - 1);
@@ -81,6 +83,7 @@ void Log::compact(Index index) {
     RAFT_ASSERT(index <= stable_index_);
     while (base_.index < index) {
         base_ = position_at(base_.index + 1);
+        bytes_ -= entries_.front().payload.size();
         entries_.pop_front();
     }
 }
@@ -88,6 +91,7 @@ void Log::compact(Index index) {
 void Log::reset(const LogPosition& base) {
     base_ = base;
     entries_.clear();
+    bytes_ = 0;
     stable_index_ = base.index;
     handed_out_index_ = base.index;
 }

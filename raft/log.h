@@ -25,6 +25,8 @@ class Log {
     Index first_index() const { return base_.index + 1; }
     Index last_index() const { return base_.index + entries_.size(); }
     Term last_term() const { return entries_.empty() ? base_.term : entries_.back().term; }
+    // Of all entries' payloads.
+    std::size_t bytes() const { return bytes_; }
     Index stable_index() const { return stable_index_; }
     Index handed_out_index() const { return handed_out_index_; }
     std::int64_t last_stamp_ns() const {
@@ -65,6 +67,7 @@ class Log {
  private:
     LogPosition base_;
     std::deque<Entry> entries_;
+    std::size_t bytes_ = 0;
     Index stable_index_;
     Index handed_out_index_;
 };

@@ -86,6 +86,7 @@ class App {
     std::optional<int> open_snapshots();
     std::optional<int> open_log();
     raft::Configuration founding_configuration() const;
+    Address raft_address() const;
     RaftThreadOptions raft_options() const;
     GatewayOptions gateway_options() const;
     void build_gateways();
@@ -224,6 +225,19 @@ std::optional<int> App::settle_identity() {
     return std::nullopt;
 }
 
+// Where this node listens is its own affair (it may be told 0.0.0.0, or stand behind another
+// address); unless it is told, it is where the others were told to find it.
+Address App::raft_address() const {
+    if (!options_.raft_given) {
+        for (const InitialMember& member : founders_of(identity_)) {
+            if (member.id == options_.id) {
+                return member.raft;
+            }
+        }
+    }
+    return options_.raft;
+}
+
 RaftThreadOptions App::raft_options() const {
     RaftThreadOptions raft;
     raft.tick_ms = std::clamp(options_.heartbeat_ms / 5, 1, 10);
@@ -242,14 +256,13 @@ RaftThreadOptions App::raft_options() const {
             raft.transport.peers.push_back({member.id, member.raft.host, member.raft.port});
         }
     }
-    // Where this node listens is its own affair (it may be told 0.0.0.0, or stand behind another
-    // address); where it is found is what the others were told.
+    const Address address = raft_address();
     raft.transport.frame_bytes_max = std::max<std::uint64_t>(
         raft.transport.frame_bytes_max, 2 * options_.max_value_bytes + (1U << 20));
-    raft.transport.listen_host = options_.raft.host;
-    raft.transport.listen_port = options_.raft.port;
+    raft.transport.listen_host = address.host;
+    raft.transport.listen_port = address.port;
     raft.replica.cluster_id = identity_.cluster_id;
-    raft.replica.raft_address = options_.raft.text();
+    raft.replica.raft_address = address.text();
     raft.replica.http_address = options_.http.text();
     raft.replica.random_seed = random_seed();
     raft.replica.snapshots.entries_between = options_.snapshot_entries;
@@ -309,7 +322,7 @@ std::optional<int> App::start() {
     spdlog::info("node {} of cluster {:016x}: HTTP on {}, Raft on {}, data in {}", options_.id,
                  identity_.cluster_id,
                  Address{options_.http.host, gateways_.front()->port()}.text(),
-                 options_.raft.text(), options_.data_dir);
+                 raft_address().text(), options_.data_dir);
     return std::nullopt;
 }
 
@@ -367,6 +380,10 @@ App::~App() {
         if (thread.thread.joinable()) {
             thread.thread.join();
         }
+    }
+    // While the ports that it answers to are still there, also when the start failed half-way.
+    if (raft_) {
+        raft_->stop();
     }
     gateways_.clear();
 }

@@ -55,6 +55,8 @@ class Connection {
 
     // Ends it now, whatever it is doing.
     virtual void close() = 0;
+    // Its deadline has passed.
+    virtual void expire() { close(); }
     // Lets it finish what it is doing, then ends it.
     virtual void drain() = 0;
 

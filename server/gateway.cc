@@ -6,6 +6,8 @@
 #include <boost/asio/dispatch.hpp>
 
 #include "server/http_session.h"
+#include "server/problem.h"
+#include "server/router.h"
 
 namespace cairn::server {
 
@@ -30,8 +32,10 @@ void Gateway::Sweeper::sweep() {
     const bool is_over = drain_deadline <= state->now;
     // close() only begins the end of a connection: the vector stays as it is.
     for (Connection* connection : state->connections) {
-        if (is_over || connection->deadline() <= state->now) {
+        if (is_over) {
             connection->close();
+        } else if (connection->deadline() <= state->now) {
+            connection->expire();
         }
     }
     state->hub->tick(state->now);
@@ -74,10 +78,26 @@ void Gateway::adopt(Socket socket) {
 }
 
 void Gateway::take(const std::shared_ptr<GatewayState>& state, Socket socket) {
-    // Over the cap the socket is closed by its destructor.
-    if (!state->draining && state->connections.size() < state->options.connections_max) {
-        HttpSession::start(state, std::move(socket));
+    if (state->draining) {
+        return;  // closed by its destructor
     }
+    if (state->connections.size() < state->options.connections_max) {
+        HttpSession::start(state, std::move(socket));
+        return;
+    }
+    // Nothing is kept for it: what the socket doesn't take at once is not said.
+    ProblemExtras extras;
+    extras.outcome = Outcome::not_applied;
+    extras.retry_after_s = 1;
+    HttpResponse response =
+        problem(Code::overloaded, "There are as many connections as this node takes.", extras);
+    append_standard_headers(state->backend.view(), response);
+    std::string bytes;
+    append_response(response, false, bytes);
+    boost::system::error_code ignored;  // it is closed in any case
+    socket.non_blocking(true, ignored);
+    socket.write_some(net::buffer(bytes), ignored);
+    socket.shutdown(Socket::shutdown_both, ignored);
 }
 
 void Gateway::drain(std::function<void()> done) {

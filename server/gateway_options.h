@@ -21,7 +21,7 @@ struct GatewayOptions {
     GateLimits gate;
     StreamLimits streams;
 
-    std::size_t connections_max = 10'000;  // more are closed at once
+    std::size_t connections_max = 10'000;  // more are told so and closed
     // Of all connections together: requests beyond a connection's ordinary buffer. A request that
     // would exceed it is answered 503.
     std::size_t buffered_bytes_max = std::size_t{256} << 20;

@@ -61,6 +61,19 @@ void HttpSession::close() {
     wake_.notify();
 }
 
+// A request that doesn't become complete is told so, if the socket takes it at once.
+void HttpSession::expire() {
+    if (!idle_ && !finishing_ && !closed_ && output_.empty() && stage_ != Stage::ready) {
+        HttpResponse response = refusal_response(408, "The request did not arrive in time.");
+        append_standard_headers(gateway_->backend.view(), response);
+        append_response(response, false, output_);
+        error_code ignored;  // it is closed in any case
+        socket_.write_some(net::buffer(output_), ignored);
+        socket_.shutdown(net::socket_base::shutdown_send, ignored);
+    }
+    close();
+}
+
 void HttpSession::drain() {
     if (idle_) {
         close();

@@ -30,6 +30,7 @@ class HttpSession : public Connection {
     ~HttpSession() override;
 
     void close() override;
+    void expire() override;
     void drain() override;
 
  private:

@@ -306,7 +306,8 @@ ParseResult<ServeOptions> make_options(const GivenSettings& given, unsigned core
             return parse_error(value.source + ": " + objection);
         }
     }
-    if (options.initial_cluster && !given.contains("raft")) {
+    options.raft_given = given.contains("raft");
+    if (options.initial_cluster && !options.raft_given) {
         const auto self =
             std::ranges::find(*options.initial_cluster, options.id, &InitialMember::id);
         if (self != options.initial_cluster->end()) {

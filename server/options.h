@@ -27,6 +27,7 @@ struct ServeOptions {
     std::string data_dir = "./cairn-data";
     Address http{"127.0.0.1", 8080};  // port 0: any free one
     Address raft{"127.0.0.1", 7080};
+    bool raft_given = false;  // else an initialised data directory knows better
     std::optional<InitialCluster> initial_cluster;  // none: this node alone; contains id
 
     int heartbeat_ms = 50;

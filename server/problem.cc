@@ -37,6 +37,8 @@ const CodeFacts& facts_of(Code code) {
 
 Code code_of_refusal(int status) {
     switch (status) {
+        case 408:
+            return Code::timeout;
         case 414:
             return Code::uri_too_long;
         case 431:
@@ -111,6 +113,7 @@ HttpResponse problem(Code code, std::string_view detail, const ProblemExtras& ex
 HttpResponse refusal_response(int status, std::string_view detail) {
     ProblemExtras extras;
     extras.status = status;
+    extras.outcome = Outcome::not_applied;  // whatever it was to be
     HttpResponse response = problem(code_of_refusal(status), detail, extras);
     response.close = true;
     return response;

@@ -97,11 +97,31 @@ void Replica::submit_read(std::shared_ptr<Operation> operation, Port& port) {
 }
 
 void Replica::take_snapshot(std::shared_ptr<Operation> operation, Port& port) {
-    snapshots_.take([operation, &port](raft::Index index, const std::string& error) {
-        operation->snapshot_index = index;
-        operation->error = error;
-        operation->failure = Failure::none;
-        port.finished(operation);
+    operation->failure = Failure::none;
+    operation->error.clear();
+    operation->snapshot_index = 0;
+    const std::int64_t deadline_ns = steady_ns_ + operation->timeout_ms * ns_per_ms;
+    const auto request = std::make_shared<SnapshotRequest>(
+        SnapshotRequest{std::move(operation), &port, deadline_ns});
+    snapshot_requests_.push_back(request);
+    snapshots_.take([request](raft::Index index, const std::string& error) {
+        if (!request->operation) {
+            return;  // too late
+        }
+        request->operation->snapshot_index = index;
+        request->operation->error = error;
+        request->port->finished(std::move(request->operation));
+    });
+}
+
+// The snapshot goes on; only the asker doesn't wait for it any more.
+void Replica::end_late_snapshot_requests() {
+    std::erase_if(snapshot_requests_, [this](const std::shared_ptr<SnapshotRequest>& request) {
+        if (request->operation && steady_ns_ >= request->deadline_ns) {
+            request->operation->failure = Failure::timeout;
+            request->port->finished(std::move(request->operation));
+        }
+        return !request->operation;
     });
 }
 
@@ -129,10 +149,13 @@ void Replica::start_transfer(std::shared_ptr<Operation> operation, Port& port) {
 void Replica::finish_transfers() {
     std::erase_if(transfers_, [this](Transfer& transfer) {
         const bool done = node_.core().leader_id() == transfer.operation->member;
-        if (!done && steady_ns_ < transfer.deadline_ns) {
+        const bool given_up = leaderless_ns() > options_.reads.hold_ns;
+        if (!done && !given_up && steady_ns_ < transfer.deadline_ns) {
             return false;
         }
-        transfer.operation->failure = done ? Failure::none : Failure::timeout;
+        transfer.operation->failure = done       ? Failure::none
+                                      : given_up ? Failure::no_leader
+                                                 : Failure::timeout;
         transfer.port->finished(std::move(transfer.operation));
         return true;
     });
@@ -174,6 +197,7 @@ void Replica::turn() {
     snapshots_.turn(steady_ns_);
     serve_reads();
     finish_transfers();
+    end_late_snapshot_requests();
     if (steady_ns_ - last_sweep_ns_ >= sweep_interval_ns) {
         last_sweep_ns_ = steady_ns_;
         sweep();
@@ -248,7 +272,12 @@ void Replica::on_leadership_changed() {
     spdlog::info("{} in term {}, leader {}", name_of(core.role()), core.term(),
                  core.leader_id() == 0 ? std::string("unknown") : std::to_string(core.leader_id()));
     clock_pending_ = false;
-    leaderless_since_ns_ = core.leader_id() == 0 ? steady_ns_ : 0;
+    // Elections that come to nothing don't make the wait begin anew.
+    if (core.leader_id() != 0) {
+        leaderless_since_ns_ = 0;
+    } else if (leaderless_since_ns_ == 0) {
+        leaderless_since_ns_ = steady_ns_;
+    }
     request_turn_();
 }
 
@@ -461,6 +490,13 @@ void Replica::stop() {
         transfer.port->finished(std::move(transfer.operation));
     }
     transfers_.clear();
+    for (const std::shared_ptr<SnapshotRequest>& request : snapshot_requests_) {
+        if (request->operation) {
+            request->operation->failure = Failure::draining;
+            request->port->finished(std::move(request->operation));
+        }
+    }
+    snapshot_requests_.clear();
     for (Port* port : ports_) {
         port->flush();
     }
@@ -506,7 +542,9 @@ MemberStatus Replica::member_status(raft::NodeId id, const std::vector<raft::Pee
         member.state = !peer.connected && !peer.heard ? "unreachable"
                        : id == core.leader_id()       ? "leader"
                                                       : "follower";
-        if (const std::int64_t heard_ns = node_.last_heard_ns(id); heard_ns != 0) {
+        // Members other than the leader have nothing to say to a follower.
+        const bool talks = core.is_leader() || id == core.leader_id();
+        if (const std::int64_t heard_ns = node_.last_heard_ns(id); talks && heard_ns != 0) {
             member.last_contact_ms = (steady_ns_ - heard_ns) / ns_per_ms;
         }
     }

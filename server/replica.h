@@ -86,10 +86,16 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
         Port* port = nullptr;
         std::int64_t deadline_ns = 0;
     };
+    struct SnapshotRequest {
+        std::shared_ptr<Operation> operation;  // null: answered
+        Port* port = nullptr;
+        std::int64_t deadline_ns = 0;
+    };
     void submit_read(std::shared_ptr<Operation> operation, Port& port);
     void take_snapshot(std::shared_ptr<Operation> operation, Port& port);
     void start_transfer(std::shared_ptr<Operation> operation, Port& port);
     void finish_transfers();
+    void end_late_snapshot_requests();
     fsm::StateMachine install(fsm::StateMachine state);
     void serve_reads();
     void serve(Read& read);
@@ -113,6 +119,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     ReadQueue reads_;
     SnapshotService snapshots_;
     std::vector<Transfer> transfers_;
+    std::vector<std::shared_ptr<SnapshotRequest>> snapshot_requests_;
     std::int64_t steady_ns_;  // read at the beginning of whatever is being handled
     std::int64_t leaderless_since_ns_;
     std::int64_t last_sweep_ns_ = 0;

@@ -186,6 +186,7 @@ bool admit(const HttpRequest& request, const ApiOptions& options, const Route* r
     if (!is_allowed(*route, request.method)) {
         ProblemExtras extras;
         extras.allow = route->allow;
+        extras.outcome = Outcome::not_applied;
         respond_problem(exchange, Code::method_not_allowed,
                         "This path does not know the method " + shown(request.method) + ".",
                         extras);
@@ -388,7 +389,8 @@ void append_standard_headers(const NodeView& view, HttpResponse& response) {
 }
 
 std::size_t body_bytes_max(const ApiOptions& options) {
-    return options.max_value_bytes * 2 + (std::size_t{64} << 10);
+    // A byte of the value is up to six in JSON (\u0001).
+    return options.max_value_bytes * 6 + (std::size_t{64} << 10);
 }
 
 HttpResponse body_too_large_response(const HttpRequest& request, const ApiOptions& options) {

@@ -35,6 +35,10 @@ void SnapshotService::take(Taken done) {
         done(last_index_, {});  // there is nothing newer to take
         return;
     }
+    if (waiting_.size() >= limits_.askers_max) {
+        done(0, "too many wait for a snapshot");
+        return;
+    }
     waiting_.push_back(std::move(done));
     retry_at_ns_ = 0;
     request_turn_();
@@ -42,7 +46,12 @@ void SnapshotService::take(Taken done) {
 
 void SnapshotService::maybe_begin() {
     const raft::Index applied = state_machine_.applied_index();
-    const bool due = applied >= last_index_ + limits_.entries_between || !waiting_.empty();
+    if (!taking_ && !waiting_.empty() && applied <= last_index_) {
+        answer_waiting(last_index_, {});  // one came from the leader meanwhile
+    }
+    const raft::Log& log = node_.core().log();
+    const bool due = applied >= last_index_ + limits_.entries_between ||
+                     log.bytes() > limits_.log_bytes_max || !waiting_.empty();
     if (due && applied > last_index_ && !taking_ && now_ns_ >= retry_at_ns_) {
         begin();
     }
@@ -106,6 +115,10 @@ void SnapshotService::write_slices() {
     auto slice = std::make_shared<std::string>();
     const bool more = state_machine_.read_snapshot(limits_.slice_bytes, *slice);
     const std::size_t bytes = slice->size();
+    if (bytes == 0 && more) {
+        request_turn_();  // much was passed over; that is no work for the disk
+        return;
+    }
     const std::shared_ptr<Taking> taking = taking_;
     taking->unwritten_bytes += bytes;
     const bool queued = run_taking(
@@ -142,11 +155,7 @@ void SnapshotService::commit() {
 }
 
 void SnapshotService::finish_taking(const std::string& error) {
-    const std::shared_ptr<Taking> taking = std::exchange(taking_, nullptr);
-    taking->abandoned = true;
-    if (state_machine_.snapshot_in_progress()) {
-        state_machine_.end_snapshot();
-    }
+    const std::shared_ptr<Taking> taking = end_taking();
     if (error.empty()) {
         last_index_ = std::max(last_index_, taking->meta.last_included_index);
         ++taken_count_;
@@ -155,16 +164,45 @@ void SnapshotService::finish_taking(const std::string& error) {
     } else {
         spdlog::error("can't take a snapshot: {}", error);
         retry_at_ns_ = now_ns_ + limits_.retry_ns;
-        runner_.run([](raft::SnapshotStore& store) { store.writer().abandon(); }, [] {});
+        abandon_file();
     }
-    for (Taken& done : std::exchange(waiting_, {})) {
-        done(error.empty() ? last_index_ : 0, error);
-    }
+    answer_waiting(error.empty() ? last_index_ : 0, error);
     request_turn_();
 }
 
+std::shared_ptr<SnapshotService::Taking> SnapshotService::end_taking() {
+    std::shared_ptr<Taking> taking = std::exchange(taking_, nullptr);
+    taking->abandoned = true;
+    if (state_machine_.snapshot_in_progress()) {
+        state_machine_.end_snapshot();
+    }
+    return taking;
+}
+
+void SnapshotService::abandon_file() {
+    // If the queue is full the next snapshot's beginning does it.
+    runner_.run([](raft::SnapshotStore& store) { store.writer().abandon(); }, [] {});
+}
+
+void SnapshotService::answer_waiting(raft::Index index, const std::string& error) {
+    const std::vector<Taken> answered = std::exchange(waiting_, {});
+    for (const Taken& done : answered) {
+        done(index, error);
+    }
+}
+
 void SnapshotService::trim_log() {
+    const raft::Log& log = node_.core().log();
     raft::Index last = last_index_ - std::min<raft::Index>(last_index_, limits_.entries_kept);
+    std::size_t kept_bytes = log.bytes();
+    for (raft::Index index = log.first_index(); index <= std::min(last_index_, log.last_index());
+         ++index) {
+        if (index > last && kept_bytes <= limits_.kept_bytes_max) {
+            break;
+        }
+        kept_bytes -= log.at(index).payload.size();
+        last = std::max(last, index);
+    }
     for (const std::shared_ptr<Sending>& sending : sending_) {
         if (now_ns_ - sending->progress_ns < limits_.keep_log_ns) {
             last = std::min(last, sending->meta.last_included_index);
@@ -174,7 +212,9 @@ void SnapshotService::trim_log() {
 }
 
 void SnapshotService::on_wanted(raft::NodeId peer) {
-    std::erase_if(sending_, [&](const std::shared_ptr<Sending>& old) { return old->peer == peer; });
+    for (const std::shared_ptr<Sending>& old : sending_) {
+        old->over = old->over || old->peer == peer;  // forgotten at the end of the turn
+    }
     auto sending = std::make_shared<Sending>();
     sending->peer = peer;
     sending->progress_ns = now_ns_;
@@ -211,8 +251,9 @@ void SnapshotService::open(const std::shared_ptr<Sending>& sending) {
 }
 
 void SnapshotService::pump(const std::shared_ptr<Sending>& sending) {
+    // What is sent again may be what was acknowledged before.
     const bool window_full =
-        sending->sent_offset - sending->acknowledged_offset >= limits_.window_bytes;
+        sending->sent_offset >= sending->acknowledged_offset + limits_.window_bytes;
     if (sending->over || sending->failed || sending->reading || window_full ||
         sending->sent_offset >= sending->content.bytes) {
         return;
@@ -244,9 +285,11 @@ void SnapshotService::pump(const std::shared_ptr<Sending>& sending) {
 
 void SnapshotService::send_chunk(const std::shared_ptr<Sending>& sending, std::uint64_t offset,
                                  const std::string& bytes) {
-    // Rewound or given up meanwhile, or no longer the leader.
-    if (sending->over || sending->failed || offset != sending->sent_offset ||
-        !node_.core().is_leader()) {
+    if (sending->over || sending->failed || !node_.core().is_leader()) {
+        return;
+    }
+    if (offset != sending->sent_offset) {
+        pump(sending);  // rewound or moved on meanwhile
         return;
     }
     raft::InstallSnapshot chunk;
@@ -269,11 +312,13 @@ void SnapshotService::send_chunk(const std::shared_ptr<Sending>& sending, std::u
 void SnapshotService::on_reply(const raft::InstallSnapshotReply& reply) {
     for (const std::shared_ptr<Sending>& sending : sending_) {
         if (sending->peer != reply.header.from ||
-            sending->meta.last_included_index != reply.last_included_index ||
+            sending->meta.last_included_index != reply.last_included_index || sending->over ||
             reply.next_offset > sending->content.bytes) {
             continue;
         }
-        if (reply.next_offset > sending->acknowledged_offset) {
+        // A member that begins anew again and again doesn't get on.
+        if (reply.next_offset > sending->furthest_offset) {
+            sending->furthest_offset = reply.next_offset;
             sending->progress_ns = now_ns_;
             sending->resent_ns = now_ns_;
         }
@@ -287,6 +332,9 @@ void SnapshotService::on_reply(const raft::InstallSnapshotReply& reply) {
 // Sends again what seems lost, and ends what has no sense any more.
 void SnapshotService::tend_sending() {
     for (const std::shared_ptr<Sending>& sending : sending_) {
+        if (sending->over) {
+            continue;  // another has taken its place
+        }
         const raft::Progress* progress = nullptr;
         for (const raft::Progress& one : node_.core().progress()) {
             progress = one.id == sending->peer ? &one : progress;
@@ -369,8 +417,10 @@ void SnapshotService::receive(raft::SnapshotStore& store, const raft::SnapshotMe
     }
     if (const auto finished = receiver.finish(); !finished) {
         received.error = finished.error().message();
+        received.next_offset = 0;  // nothing of it is left
         return;
     }
+    received.next_offset = 0;
     received.machine = load_state_machine(store, received.error);
 }
 
@@ -391,7 +441,9 @@ void SnapshotService::on_received(const raft::InstallSnapshot& chunk, Received& 
         return;
     }
     if (taking_) {
-        finish_taking("a newer one came from the leader");
+        end_taking();  // this one is newer
+        abandon_file();
+        answer_waiting(last_index_, {});
     }
     const raft::GroupId group = node_.core().options().group;
     if (log_replaced) {
@@ -426,7 +478,12 @@ std::optional<fsm::StateMachine> load_state_machine(raft::SnapshotStore& store,
             break;
         }
     }
-    return loader.finish(error);
+    std::optional<fsm::StateMachine> state = loader.finish(error);
+    if (state && state->applied_index() != reader->meta().last_included_index) {
+        error = "it holds the state of another index than it says";
+        return std::nullopt;
+    }
+    return state;
 }
 
 }  // namespace cairn::server

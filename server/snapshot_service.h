@@ -29,11 +29,15 @@ namespace cairn::server {
 struct SnapshotLimits {
     std::uint64_t entries_between = 100'000;  // applied since the last one
     std::uint64_t entries_kept = 10'000;      // behind a snapshot, for members that lag a little
-    std::size_t slice_bytes = 64U << 10;      // read from the state machine in one turn
+    // The same in bytes: large values make a log long before it has many entries.
+    std::size_t log_bytes_max = 128U << 20;
+    std::size_t kept_bytes_max = 32U << 20;
+    std::size_t slice_bytes = 64U << 10;  // read from the state machine in one turn
     std::size_t unwritten_bytes_max = 4U << 20;
     std::size_t chunk_bytes = 256U << 10;   // of one message
     std::uint64_t window_bytes = 1U << 20;  // sent and not yet acknowledged, per member
     std::size_t received_chunks_max = 16;   // waiting to be written
+    std::size_t askers_max = 1024;          // waiting for a snapshot to be taken
     std::int64_t resend_ns = 1'000'000'000;
     std::int64_t give_up_ns = 30'000'000'000;
     // The log is kept for a member that gets a snapshot as long as it got on within this time.
@@ -62,7 +66,8 @@ class SnapshotService {
 
     // After the turn's entries have been applied.
     void turn(std::int64_t now_ns);
-    // Takes a snapshot now; `done` hears its index, or 0 and why there is none.
+    // Takes a snapshot now; `done` hears its index, or 0 and why there is none. It has no deadline
+    // and is dropped with the service: whoever needs an answer in time sees to it.
     using Taken = std::function<void(raft::Index index, const std::string& error)>;
     void take(Taken done);
 
@@ -90,7 +95,8 @@ class SnapshotService {
         std::shared_ptr<raft::SnapshotReader> reader;  // used by jobs only
         std::uint64_t sent_offset = 0;
         std::uint64_t acknowledged_offset = 0;
-        std::int64_t progress_ns = 0;  // when it last got further
+        std::uint64_t furthest_offset = 0;  // ever acknowledged
+        std::int64_t progress_ns = 0;       // when it last got further
         std::int64_t resent_ns = 0;
         bool reading = false;
         bool failed = false;  // given up after a pause, so that a bad file isn't tried in a loop
@@ -108,9 +114,12 @@ class SnapshotService {
                     std::function<void()> done);
     void maybe_begin();
     void begin();
+    void answer_waiting(raft::Index index, const std::string& error);
     void write_slices();
     void commit();
     void finish_taking(const std::string& error);
+    std::shared_ptr<Taking> end_taking();
+    void abandon_file();
     void trim_log();
 
     void open(const std::shared_ptr<Sending>& sending);

@@ -119,7 +119,8 @@ void WriteQueue::refuse_queued(Failure failure) {
 
 void WriteQueue::forward_queued(std::int64_t now_ns) {
     const raft::NodeId leader = node_.core().leader_id();
-    if (leader == 0) {
+    // One that is handing leadership over refuses for a while: not as often as the network carries.
+    if (leader == 0 || (leader == refused_by_ && now_ns < ask_again_ns_)) {
         return;
     }
     std::size_t sent = 0;
@@ -167,6 +168,8 @@ void WriteQueue::on_forward_reply(raft::NodeId from, v1::ForwardReply& reply, st
             write.held_since_ns = std::max(write.held_since_ns, now_ns - limits_.hold_ns / 2);
             queued_.push_back(std::move(write));
             write.done = true;
+            refused_by_ = from;
+            ask_again_ns_ = now_ns + limits_.pause_ns;
             break;
         case v1::ForwardReply::OVERLOADED:
             finish(write, Failure::overloaded, nullptr, 0);
@@ -211,10 +214,15 @@ void WriteQueue::on_committed(const raft::Entry& entry, const fsm::Output& outpu
 }
 
 void WriteQueue::on_installed(raft::Index index) {
-    while (!waiting_.empty() && waiting_.front().index <= index) {
-        finish(waiting_.front().write, Failure::interrupted, nullptr, 0);
-        waiting_.pop_front();
-    }
+    // Anywhere in the queue: a write of an earlier leadership, never committed, may stand at a
+    // higher index before one of a later leadership that the snapshot includes.
+    std::erase_if(waiting_, [&](Waiter& waiter) {
+        if (waiter.index > index) {
+            return false;
+        }
+        finish(waiter.write, Failure::interrupted, nullptr, 0);
+        return true;
+    });
 }
 
 void WriteQueue::sweep(std::int64_t now_ns, std::int64_t leaderless_ns) {

@@ -25,6 +25,7 @@ struct WriteLimits {
     std::size_t held_max = 16384;          // waiting for a leader
     std::size_t forwarded_max = 65536;     // passed to the leader, not yet answered
     std::int64_t hold_ns = 1'500'000'000;  // how long a write waits for a leader
+    std::int64_t pause_ns = 5'000'000;     // before one that refused is asked again
 };
 
 class WriteQueue {
@@ -102,9 +103,11 @@ class WriteQueue {
     WriteLimits limits_;
     std::vector<Write> queued_;
     std::vector<raft::Payload> payloads_;
-    std::deque<Waiter> waiting_;       // by index
+    std::deque<Waiter> waiting_;       // by term, then index
     std::deque<Forwarded> forwarded_;  // by id
     std::uint64_t next_forward_id_;
+    raft::NodeId refused_by_ = 0;  // who last said that it doesn't lead; not asked again before:
+    std::int64_t ask_again_ns_ = 0;
     v1::PeerNote note_;
     std::string note_bytes_;
 };

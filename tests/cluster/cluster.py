@@ -62,12 +62,14 @@ class Node:
         self.log_path = os.path.join(cluster.directory, f"log-{node_id}")
         self.process = None
 
-    def start(self, *options):
+    def start(self, *options, told_the_cluster=True):
         assert self.process is None, f"node {self.id} runs already"
         command = [
             binary, "serve", "--id", str(self.id), "--data-dir", self.data_dir,
-            "--http", f"127.0.0.1:{self.http_port}", "--raft", f"127.0.0.1:{self.raft_port}",
-            "--initial-cluster", self.cluster.initial_cluster, *self.cluster.options, *options]
+            "--http", f"127.0.0.1:{self.http_port}", *self.cluster.options, *options]
+        if told_the_cluster:
+            command += ["--raft", f"127.0.0.1:{self.raft_port}",
+                        "--initial-cluster", self.cluster.initial_cluster]
         with open(self.log_path, "ab") as log:
             log.write(f"--- {' '.join(command)}\n".encode())
             log.flush()

@@ -128,7 +128,7 @@ def test_bodies_over_the_limit(cluster, name):
     # Chunked, it is cut off when it is too much.
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
     head = f"PUT /v1/raw/{name} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-    received, closed = raw_exchange(node.http_port, head + chunk * 64)
+    received, closed = raw_exchange(node.http_port, head + chunk * 128)
     assert closed and (not received or received.startswith(b"HTTP/1.1 413")), (received[:200], closed)
     refused(node.client().get(name), 404, "NOT_FOUND")
     still_works(cluster, name)
@@ -299,3 +299,30 @@ def test_bad_websocket_frames(cluster, name):
                 return "timed out" not in str(error)
         wait_until(ended, 10, f"the stream is closed after the frame {frame[:16]!r}")
     still_works(cluster, name)
+
+
+def test_a_body_that_stops_is_answered(cluster):
+    with socket.create_connection(("127.0.0.1", cluster.nodes[0].http_port)) as connection:
+        connection.sendall(b"PUT /v1/raw/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc")
+        connection.settimeout(20 * harness.slowness)
+        answer = b""
+        while chunk := connection.recv(4096):
+            answer += chunk
+    assert answer.startswith(b"HTTP/1.1 408 ") and b'"outcome":"not_applied"' in answer, answer
+
+
+def test_too_many_connections_are_told(make_cluster):
+    node = make_cluster(size=1, options=("--max-connections", "5")).nodes[0]
+    held, answer = [], b""
+    while len(held) < 6 and not answer.startswith(b"HTTP/1.1 503 "):
+        connection = socket.create_connection(("127.0.0.1", node.http_port))
+        connection.settimeout(10)
+        held.append(connection)
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 503 ") and b"Retry-After: " in answer, answer
+    assert len(held) > 3, "refused although there was room"
+    for connection in held:
+        connection.close()
+    wait_until(lambda: node.client().request("GET", "/livez").status == 200, 10 * harness.slowness,
+               "there is room again")

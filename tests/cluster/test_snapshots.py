@@ -109,3 +109,14 @@ def test_writing_goes_on_while_members_come_back_by_snapshot(make_cluster, name)
 
 
 test_writing_goes_on_while_members_come_back_by_snapshot.deadline_seconds = 120
+
+
+def test_large_values_dont_wait_for_many_entries(make_cluster, name):
+    """The log is trimmed by its bytes too, so what is overwritten doesn't pile up in memory."""
+    cluster = make_cluster()
+    client = cluster.leader().client()
+    for i in range(160):
+        answer = client.request("PUT", f"/v1/raw/{name}", bytes([i]) * 1_048_576)
+        assert answer.status in (200, 201), answer
+    wait_until(lambda: snapshots_of(cluster.leader()), 20 * harness.slowness, "a snapshot is taken")
+    assert client.request("GET", f"/v1/raw/{name}").body == bytes([159]) * 1_048_576

@@ -1,5 +1,6 @@
 """The Values table of the interface, line by line, through the leader and through followers."""
 import base64
+import json
 import time
 
 import cluster as harness
@@ -435,3 +436,13 @@ def test_one_node_without_peers(make_cluster, name):
     index = client.put(name, "x").json["index"]
     assert client.put(name, "y", headers={"If-Match": f'"{index}"'}).status == 200
     assert client.get(name).json["value"] == "y"
+
+
+def test_values_that_json_writes_long(cluster, name):
+    """The largest value is the largest however its bytes are escaped."""
+    client = cluster.nodes[0].client()
+    for value in ("я" * 400_000, "\x01" * 1_048_576):
+        answer = client.request("PUT", f"/v1/values/{name}", json.dumps({"value": value}).encode(),
+                                {"Content-Type": "application/json"})
+        assert answer.status in (200, 201), answer
+        assert client.get(name).json["value"] == value

@@ -249,3 +249,25 @@ TEST_CASE("log: truncating what was never handed out leaves the rest as it was")
 }
 
 }  // namespace
+
+TEST_CASE("log: counts its payloads' bytes through every change") {
+    const auto with_bytes = [](Index index, Term term, std::size_t bytes) {
+        Entry entry;
+        entry.index = index;
+        entry.term = term;
+        entry.kind = EntryKind::command;
+        entry.payload = Payload::copy_of(std::string(bytes, 'x'));
+        return entry;
+    };
+    Log log({}, {with_bytes(1, 1, 10), with_bytes(2, 1, 20)});
+    CHECK(log.bytes() == 30);
+    log.append(with_bytes(3, 1, 40));
+    log.append(with_bytes(4, 2, 80));
+    CHECK(log.bytes() == 150);
+    log.truncate_from(4);
+    CHECK(log.bytes() == 70);
+    log.compact(1);
+    CHECK(log.bytes() == 60);
+    log.reset({9, 2, 0});
+    CHECK(log.bytes() == 0);
+}

@@ -113,6 +113,7 @@ ServeOptions expected_of_examples() {
     options.data_dir = "/srv/a #b";
     options.http = {"::1", 0};
     options.raft = {"node-3", 9};
+    options.raft_given = true;
     options.initial_cluster = {{1, {"a", 1}}, {3, {"b", 2}}};
     options.heartbeat_ms = 20;
     options.election_timeout_ms = 999;

@@ -297,7 +297,7 @@ TEST_CASE("router: cluster and health") {
 TEST_CASE("router: body limit") {
     ApiOptions options;
     options.max_value_bytes = 1000;
-    CHECK(body_bytes_max(options) == 2000 + 65536);
+    CHECK(body_bytes_max(options) == 6000 + 65536);
     HttpRequest request;
     request.method = "PUT";
     const auto response = body_too_large_response(request, options);
@@ -306,7 +306,7 @@ TEST_CASE("router: body limit") {
     const auto body = Json::parse(response.body);
     CHECK(body["code"] == "TOO_LARGE");
     CHECK(body["outcome"] == "not_applied");
-    CHECK(body["detail"].get<std::string>().find("67536") != std::string::npos);
+    CHECK(body["detail"].get<std::string>().find("71536") != std::string::npos);
 }
 
 TEST_CASE("router: one exchange after another leaves no trace") {

@@ -1,0 +1,349 @@
+#include "server/replica.h"
+
+#include <string>
+#include <utility>
+
+#include <doctest/doctest.h>
+
+#include "tests/support/snapshot_testing.h"
+#include "tests/unit/replica_testing.h"
+
+namespace {
+
+using namespace cairn;
+using namespace cairn::server;
+using namespace cairn::server::test;
+
+struct Rig {
+    explicit Rig(std::vector<raft::NodeId> voters = {1}, fsm::HistoryOptions history = {})
+        : store(raft::test::open_snapshots(files)),
+          replica(raft::Core(core_options(), {{}, raft::configuration_of(voters), {}, {}}), {},
+                  storage, transport, runner, options(history), view, clock,
+                  [this] { turn_wanted = true; }) {
+        replica.add_port(port);
+        if (voters.size() == 1) {
+            pass(200 * ms);
+            REQUIRE(replica.leads());
+        }
+    }
+    static ReplicaOptions options(const fsm::HistoryOptions& history) {
+        ReplicaOptions options;
+        options.cluster_id = 77;
+        options.history = history;
+        options.snapshots.entries_between = 1'000'000;
+        return options;
+    }
+    // Turns until nobody wants one; the disk answers at once.
+    void settle() {
+        for (int i = 0; i < 1000 && (turn_wanted || !storage.batches.empty()); ++i) {
+            turn_wanted = false;
+            replica.turn();
+            if (!storage.batches.empty()) {
+                const auto written = std::exchange(storage.batches, {});
+                replica.on_persisted(written.back().sequence);
+            }
+        }
+        REQUIRE_FALSE(turn_wanted);
+    }
+    void pass(std::int64_t ns) {
+        for (const std::int64_t end = clock.steady + ns; clock.steady < end;) {
+            clock.pass(10 * ms);
+            replica.tick();
+            settle();
+        }
+    }
+    std::shared_ptr<Operation> submit(Operation::Kind kind, const std::string& name = {}) {
+        auto operation = std::make_shared<Operation>();
+        operation->kind = kind;
+        operation->name = name;
+        replica.submit(operation, port);
+        return operation;
+    }
+    void write(std::string command) {
+        replica.submit(make_write(std::move(command)), port);
+        settle();
+    }
+    fsm::Status get(const std::string& name) {
+        const auto operation = submit(Operation::Kind::get, name);
+        settle();
+        REQUIRE(port.done.back() == operation);
+        REQUIRE(operation->failure == Failure::none);
+        return operation->output.status;
+    }
+    std::shared_ptr<StreamOpen> open(std::optional<std::uint64_t> after_index) {
+        auto stream = std::make_shared<StreamOpen>();
+        stream->prefix = true;
+        stream->after_index = after_index;
+        replica.open_stream(stream, port);
+        settle();
+        return stream;
+    }
+
+    FakeClock clock;
+    FakeStorage storage;
+    FakeTransport transport;
+    FakePort port;
+    NodeView view;
+    HeldRunner runner;
+    bool turn_wanted = false;
+    raft::test::MemoryFileSystem files;
+    std::unique_ptr<raft::SnapshotStore> store;
+    Replica replica;
+};
+
+TEST_CASE("replica: a write is answered once it is durable, not before") {
+    Rig rig;
+    rig.replica.submit(make_write(set_command("n", "v")), rig.port);
+    CHECK(rig.turn_wanted);
+    rig.replica.turn();
+    REQUIRE(rig.storage.batches.size() == 1);
+    rig.replica.turn();
+    CHECK(rig.port.done.empty());
+    const auto written = std::exchange(rig.storage.batches, {});
+    rig.replica.on_persisted(written.back().sequence);
+    rig.replica.turn();
+    CHECK(rig.port.only_failure() == Failure::none);
+    const Operation& operation = *rig.port.done[0];
+    CHECK(operation.output.kind == fsm::Output::Kind::set);
+    CHECK(operation.output.created);
+    CHECK(operation.served_index == operation.output.index);
+    CHECK(rig.view.applied_index == operation.served_index);
+    CHECK(rig.view.leader == 1);
+    CHECK(rig.port.flushes > 0);
+}
+
+TEST_CASE("replica: a value goes when its ttl has passed on an idle node, and never before") {
+    Rig rig;
+    rig.write(set_command("n", "v", 500 * ms));
+    const std::int64_t written_ns = rig.clock.steady;
+    while (rig.clock.steady < written_ns + 500 * ms - 10 * ms) {
+        rig.pass(10 * ms);
+        REQUIRE(rig.replica.state_machine().get("n") != nullptr);
+    }
+    const raft::Index before = rig.replica.state_machine().applied_index();
+    rig.pass(20 * ms);
+    CHECK(rig.replica.state_machine().get("n") == nullptr);
+    CHECK(rig.replica.state_machine().applied_index() == before + 1);
+    rig.pass(5000 * ms);  // then nothing more is said
+    CHECK(rig.replica.state_machine().applied_index() == before + 1);
+}
+
+TEST_CASE("replica: the wall clock may jump: people's time follows, deadlines don't") {
+    Rig rig;
+    rig.write(set_command("n", "v", 60'000 * ms));
+    const std::int64_t offset_ns = rig.replica.state_machine().utc_offset_ns();
+    CHECK(offset_ns != 0);
+    const std::int64_t deadline_ns = rig.replica.state_machine().get("n")->deadline_ns;
+    rig.clock.utc += 400 * ms;  // within what is tolerated
+    rig.pass(2000 * ms);
+    CHECK(rig.replica.state_machine().utc_offset_ns() == offset_ns);
+    rig.clock.utc += 3'600'000 * ms;
+    rig.pass(20 * ms);
+    CHECK(rig.replica.state_machine().utc_offset_ns() == offset_ns + 3'600'400 * ms);
+    REQUIRE(rig.replica.state_machine().get("n") != nullptr);
+    CHECK(rig.replica.state_machine().get("n")->deadline_ns == deadline_ns);
+}
+
+TEST_CASE("replica: reads of values, prefixes and the cluster; min_index waits, then times out") {
+    Rig rig;
+    rig.write(set_command("a1", "x"));
+    rig.write(set_command("a2", "y"));
+    CHECK(rig.get("a1") == fsm::Status::ok);
+    CHECK(rig.get("b") == fsm::Status::not_found);
+
+    auto list = std::make_shared<Operation>();
+    list->kind = Operation::Kind::list;
+    list->name = "a";
+    list->limit = 1;
+    rig.replica.submit(list, rig.port);
+    const auto status = rig.submit(Operation::Kind::cluster_status);
+    rig.settle();
+    REQUIRE(list->items.size() == 1);
+    CHECK(list->items[0].name == "a1");
+    CHECK(list->more);
+    CHECK(status->cluster.ready);
+    CHECK(status->cluster.leader == 1);
+    CHECK(status->cluster.members.size() == 1);
+
+    rig.port.done.clear();
+    auto waiting = std::make_shared<Operation>();
+    waiting->name = "a3";
+    waiting->min_index = rig.replica.state_machine().applied_index() + 1;
+    waiting->consistency = Consistency::local;
+    auto late = std::make_shared<Operation>(*waiting);
+    late->min_index += 100;
+    late->timeout_ms = 300;
+    rig.replica.submit(waiting, rig.port);
+    rig.replica.submit(late, rig.port);
+    rig.settle();
+    CHECK(rig.port.done.empty());
+    rig.write(set_command("a3", "z"));
+    REQUIRE(rig.port.done.size() == 2);  // the write, then the read
+    CHECK(rig.port.done[1] == waiting);
+    CHECK(waiting->output.status == fsm::Status::ok);
+    rig.pass(400 * ms);
+    REQUIRE(rig.port.done.size() == 3);
+    CHECK(late->failure == Failure::timeout);
+}
+
+TEST_CASE("replica: a stream begins with what is, or goes on where it was, or learns of a gap") {
+    fsm::HistoryOptions history;
+    history.events_max = 2;
+    Rig rig({1}, history);
+    rig.write(set_command("a", "1"));
+    CHECK(rig.port.batches.empty());  // nobody listens
+    const auto fresh = rig.open(std::nullopt);
+    REQUIRE(rig.port.opens.size() == 1);
+    CHECK(fresh->failure == Failure::none);
+    REQUIRE(fresh->present.size() == 1);
+    CHECK(fresh->applied_index == rig.replica.state_machine().applied_index());
+    rig.port.batches.clear();
+
+    const std::uint64_t place = fresh->applied_index;
+    rig.write(set_command("b", "2"));
+    REQUIRE(rig.port.batches.size() == 1);
+    REQUIRE(rig.port.batches[0]->events.size() == 1);
+    CHECK(rig.port.batches[0]->events[0].name == "b");
+    CHECK(rig.port.batches[0]->applied_index == place + 1);
+
+    const auto resumed = rig.open(place);
+    CHECK_FALSE(resumed->gap);
+    REQUIRE(resumed->replay.size() == 1);
+    CHECK(resumed->replay[0].name == "b");
+    CHECK(resumed->present.empty());
+
+    rig.write(set_command("c", "3"));
+    rig.write(set_command("d", "4"));
+    const auto behind = rig.open(place);
+    CHECK(behind->gap);
+    CHECK(behind->replay.empty());
+    CHECK(behind->present.size() == 4);
+}
+
+TEST_CASE("replica: listeners hear how far the history is, also when nothing happens") {
+    Rig rig;
+    rig.open(std::nullopt);
+    rig.port.batches.clear();
+    rig.pass(3500 * ms);
+    CHECK(rig.port.batches.size() >= 3);
+    CHECK(rig.port.batches.size() <= 4);
+    CHECK(rig.port.batches.back()->events.empty());
+}
+
+TEST_CASE("replica: transfer to the leader itself is done at once, to a stranger never") {
+    Rig rig;
+    auto transfer = std::make_shared<Operation>();
+    transfer->kind = Operation::Kind::transfer_leadership;
+    transfer->member = 1;
+    rig.replica.submit(transfer, rig.port);
+    rig.settle();
+    CHECK(rig.port.only_failure() == Failure::none);
+    CHECK(transfer->error.empty());
+    auto stranger = std::make_shared<Operation>(*transfer);
+    stranger->member = 9;
+    rig.replica.submit(stranger, rig.port);
+    REQUIRE(rig.port.done.size() == 2);
+    CHECK_FALSE(stranger->error.empty());
+}
+
+TEST_CASE("replica: a transfer that doesn't come to pass ends with its deadline") {
+    Rig rig({1, 2, 3});
+    auto transfer = std::make_shared<Operation>();
+    transfer->kind = Operation::Kind::transfer_leadership;
+    transfer->member = 2;
+    transfer->timeout_ms = 300;
+    rig.replica.submit(transfer, rig.port);
+    rig.pass(250 * ms);
+    CHECK(rig.port.done.empty());
+    rig.pass(100 * ms);
+    CHECK(rig.port.only_failure() == Failure::timeout);
+}
+
+TEST_CASE("replica: elections that come to nothing don't make waiting for a leader begin anew") {
+    Rig rig({1, 2, 3});
+    rig.replica.submit(make_write(set_command("n", "v"), 60'000), rig.port);
+    auto read = std::make_shared<Operation>();
+    read->timeout_ms = 60'000;
+    read->name = "n";
+    rig.replica.submit(read, rig.port);
+    rig.pass(1000 * ms);
+    CHECK(rig.port.done.empty());
+    for (int i = 0; i < 10; ++i) {
+        rig.pass(100 * ms);
+        // Both others refuse: a follower again, until the next time.
+        for (const raft::NodeId peer : {2, 3}) {
+            const raft::Term term = rig.replica.node().core().term();
+            rig.replica.on_message(raft::RequestVoteReply{{5, peer, 1, term}, true, false});
+        }
+        rig.replica.on_delivered();
+        rig.settle();
+    }
+    REQUIRE(rig.port.done.size() == 2);
+    CHECK(rig.port.done[0]->failure == Failure::no_leader);
+    CHECK(rig.port.done[1]->failure == Failure::no_leader);
+}
+
+TEST_CASE("replica: a snapshot is taken on request; one that takes too long times out, once") {
+    Rig rig;
+    rig.write(set_command("n", "v"));
+    rig.port.done.clear();
+    const auto first = rig.submit(Operation::Kind::take_snapshot);
+    rig.settle();
+    CHECK(rig.port.done.empty());
+    for (int i = 0; i < 20 && rig.port.done.empty(); ++i) {
+        rig.runner.run_all(*rig.store);
+        rig.settle();
+    }
+    CHECK(rig.port.only_failure() == Failure::none);
+    CHECK(first->error.empty());
+    CHECK(first->snapshot_index == rig.replica.state_machine().applied_index());
+    CHECK(raft::test::latest_index(*rig.store) == first->snapshot_index);
+
+    rig.write(set_command("n", "w"));
+    rig.port.done.clear();
+    const auto slow = rig.submit(Operation::Kind::take_snapshot);
+    slow->timeout_ms = 5000;
+    rig.pass(5100 * ms);  // and the disk does nothing
+    CHECK(rig.port.only_failure() == Failure::timeout);
+    for (int i = 0; i < 20; ++i) {
+        rig.runner.run_all(*rig.store);
+        rig.settle();
+    }
+    CHECK(rig.port.done.size() == 1);
+    CHECK(raft::test::latest_index(*rig.store) > first->snapshot_index);
+}
+
+TEST_CASE("replica: stop answers everything, once, and takes nothing more") {
+    Rig rig({1, 2, 3});
+    rig.replica.submit(make_write(set_command("n", "v")), rig.port);
+    rig.submit(Operation::Kind::get, "n");
+    auto transfer = std::make_shared<Operation>();
+    transfer->kind = Operation::Kind::transfer_leadership;
+    transfer->member = 2;
+    rig.replica.submit(transfer, rig.port);
+    auto stream = std::make_shared<StreamOpen>();
+    rig.replica.open_stream(stream, rig.port);
+    rig.settle();
+    CHECK(rig.port.done.empty());
+    rig.replica.stop();
+    CHECK(rig.port.done.size() == 3);
+    CHECK(rig.port.opens.size() == 1);
+    for (const auto& operation : rig.port.done) {
+        CHECK(operation->failure == Failure::draining);
+    }
+    rig.replica.submit(make_write(set_command("n", "w")), rig.port);
+    REQUIRE(rig.port.done.size() == 4);
+    CHECK(rig.port.done[3]->failure == Failure::draining);
+
+    Rig alone;
+    alone.write(set_command("n", "v"));
+    alone.port.done.clear();
+    alone.submit(Operation::Kind::take_snapshot);
+    alone.settle();
+    alone.replica.stop();
+    CHECK(alone.port.only_failure() == Failure::draining);
+    alone.runner.run_all(*alone.store);
+    CHECK(alone.port.done.size() == 1);
+}
+
+}  // namespace
