@@ -1,53 +1,22 @@
 #include "fsm/name.h"
 
-#include <cstdint>
+#include "fsm/utf8.h"
 
 namespace cairn::fsm {
 
 namespace {
 
-constexpr char32_t bad_character = 0xffffffff;
-
-// Takes one character off the front of `text`, which isn't empty; bad_character if it isn't valid
-// UTF-8 (overlong forms, surrogates and what lies beyond U+10FFFF included).
-char32_t take_character(std::string_view& text) {
-    const auto lead = static_cast<unsigned char>(text[0]);
-    std::size_t length = 0;
-    char32_t character = 0;
-    char32_t smallest = 0;
-    if (lead < 0x80) {
-        text.remove_prefix(1);
-        return lead;
-    }
-    if ((lead & 0xe0) == 0xc0) {
-        length = 2, character = lead & 0x1f, smallest = 0x80;
-    } else if ((lead & 0xf0) == 0xe0) {
-        length = 3, character = lead & 0x0f, smallest = 0x800;
-    } else if ((lead & 0xf8) == 0xf0) {
-        length = 4, character = lead & 0x07, smallest = 0x10000;
-    } else {
-        return bad_character;
-    }
-    if (text.size() < length) {
-        return bad_character;
-    }
-    for (const char byte : text.substr(1, length - 1)) {
-        const auto continuation = static_cast<unsigned char>(byte);
-        if ((continuation & 0xc0) != 0x80) {
-            return bad_character;
+// C0, DEL, and C1 (U+0080 to U+009F), in bytes that are valid UTF-8.
+bool has_control_character(std::string_view text) {
+    unsigned char before = 0;
+    for (const char character : text) {
+        const auto byte = static_cast<unsigned char>(character);
+        if (byte < 0x20 || byte == 0x7f || (before == 0xc2 && byte <= 0x9f)) {
+            return true;
         }
-        character = character << 6 | (continuation & 0x3f);
+        before = byte;
     }
-    const bool surrogate = character >= 0xd800 && character <= 0xdfff;
-    if (character < smallest || character > 0x10ffff || surrogate) {
-        return bad_character;
-    }
-    text.remove_prefix(length);
-    return character;
-}
-
-bool is_control(char32_t character) {
-    return character < 0x20 || (character >= 0x7f && character <= 0x9f);
+    return false;
 }
 
 bool has_bad_segment(std::string_view name) {
@@ -67,16 +36,8 @@ bool has_bad_segment(std::string_view name) {
 }  // namespace
 
 bool valid_name(std::string_view name) {
-    if (name.empty() || name.size() > name_bytes_max || has_bad_segment(name)) {
-        return false;
-    }
-    while (!name.empty()) {
-        const char32_t character = take_character(name);
-        if (character == bad_character || is_control(character)) {
-            return false;
-        }
-    }
-    return true;
+    return !name.empty() && name.size() <= name_bytes_max && !has_bad_segment(name) &&
+           is_valid_utf8(name) && !has_control_character(name);
 }
 
 }  // namespace cairn::fsm

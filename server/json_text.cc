@@ -1,7 +1,7 @@
 #include "server/json_text.h"
 
+#include "fsm/utf8.h"
 #include "server/base64.h"
-#include "server/utf8.h"
 
 namespace cairn::server {
 namespace {
@@ -53,7 +53,7 @@ void append_escaped(std::string_view text, std::string& out) {
 void append_json_string(std::string_view text, std::string& out) {
     out += '"';
     while (!text.empty()) {
-        const std::size_t valid = valid_utf8_prefix(text);
+        const std::size_t valid = fsm::valid_utf8_prefix(text);
         append_escaped(text.substr(0, valid), out);
         text.remove_prefix(valid);
         if (!text.empty()) {
@@ -65,7 +65,7 @@ void append_json_string(std::string_view text, std::string& out) {
 }
 
 void append_value_member(std::string_view bytes, std::string& out) {
-    if (is_valid_utf8(bytes)) {
+    if (fsm::is_valid_utf8(bytes)) {
         out += "\"value\":\"";
         append_escaped(bytes, out);
     } else {

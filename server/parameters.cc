@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "fsm/name.h"
+#include "fsm/utf8.h"
 #include "server/duration.h"
 #include "server/percent.h"
 #include "server/problem.h"
-#include "server/utf8.h"
 #include "server/value_body.h"
 
 namespace cairn::server {
@@ -35,7 +35,7 @@ Error parse_flag(const QueryParameter& parameter, bool& flag) {
 
 // Part of a name: any that a name can begin with, the empty one too.
 Error take_name_part(QueryParameter& parameter, std::string& out) {
-    if (parameter.value.size() > fsm::name_bytes_max || !is_valid_utf8(parameter.value)) {
+    if (parameter.value.size() > fsm::name_bytes_max || !fsm::is_valid_utf8(parameter.value)) {
         return parameter.name + " must be at most 512 bytes of UTF-8.";
     }
     out = std::move(parameter.value);

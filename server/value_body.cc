@@ -5,10 +5,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "fsm/utf8.h"
 #include "server/base64.h"
 #include "server/duration.h"
 #include "server/problem.h"
-#include "server/utf8.h"
 
 namespace cairn::server {
 namespace {
@@ -166,7 +166,7 @@ bool parse_plain_body(std::string_view body, std::string& value) {
     });
     const auto text = body.substr(0, static_cast<std::size_t>(end - body.begin()));
     body.remove_prefix(text.size());
-    if (!take(body, "\"") || !take(body, "}") || !body.empty() || !is_valid_utf8(text)) {
+    if (!take(body, "\"") || !take(body, "}") || !body.empty() || !fsm::is_valid_utf8(text)) {
         return false;
     }
     value.assign(text);

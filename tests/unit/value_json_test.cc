@@ -8,10 +8,10 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "fsm/utf8.h"
 #include "server/base64.h"
 #include "server/cluster_json.h"
 #include "server/json_text.h"
-#include "server/utf8.h"
 #include "server/value_body.h"
 
 namespace {
@@ -240,7 +240,7 @@ TEST_CASE("utf8: table 3-7 of Unicode") {
           "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf",
           "12345678\xc3\xa4"
           "12345678"}) {
-        CHECK(is_valid_utf8(text));
+        CHECK(fsm::is_valid_utf8(text));
     }
     for (const char* text :
          {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xe0\x9f\xbf", "\xe0\xa0",
@@ -249,10 +249,10 @@ TEST_CASE("utf8: table 3-7 of Unicode") {
           "1234567\xff"
           "8"}) {
         CAPTURE(text);
-        CHECK_FALSE(is_valid_utf8(text));
+        CHECK_FALSE(fsm::is_valid_utf8(text));
     }
-    CHECK(valid_utf8_prefix("abc\xff"
-                            "d") == 3);
+    CHECK(fsm::valid_utf8_prefix("abc\xff"
+                                 "d") == 3);
     std::string lossy;
     append_json_string("a\xff\xfe\xc3\xa4\xc3", lossy);
     CHECK(lossy == "\"a\xef\xbf\xbd\xef\xbf\xbd\xc3\xa4\xef\xbf\xbd\"");

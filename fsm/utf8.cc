@@ -1,9 +1,9 @@
-#include "server/utf8.h"
+#include "fsm/utf8.h"
 
 #include <cstdint>
 #include <cstring>
 
-namespace cairn::server {
+namespace cairn::fsm {
 namespace {
 
 // Length of the well-formed character that begins at `i`, 0 when there is none.
@@ -68,4 +68,4 @@ std::size_t valid_utf8_prefix(std::string_view bytes) {
     return i;
 }
 
-}  // namespace cairn::server
+}  // namespace cairn::fsm
