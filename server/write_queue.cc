@@ -129,7 +129,7 @@ void WriteQueue::forward_queued(std::int64_t now_ns) {
             !send_forward(next_forward_id_ + 1, write, leader, now_ns)) {
             break;
         }
-        forwarded_.push_back({++next_forward_id_, leader, std::move(write)});
+        forwarded_.push_back({++next_forward_id_, leader, std::move(write), 0});
         ++sent;
     }
     queued_.erase(queued_.begin(), queued_.begin() + static_cast<std::ptrdiff_t>(sent));
@@ -243,9 +243,17 @@ void WriteQueue::sweep(std::int64_t now_ns, std::int64_t leaderless_ns) {
             finish(waiter.write, Failure::interrupted, nullptr, 0);
         }
     }
+    const raft::NodeId leader = node_.core().leader_id();
     for (Forwarded& forwarded : forwarded_) {
+        if (leader != 0 && leader != forwarded.leader && forwarded.outlived_since_ns == 0) {
+            forwarded.outlived_since_ns = now_ns;
+        }
+        const bool outlived = forwarded.outlived_since_ns != 0 &&
+                              now_ns - forwarded.outlived_since_ns >= limits_.outlived_ns;
         if (now_ns >= forwarded.write.deadline_ns) {
             finish(forwarded.write, Failure::unknown, nullptr, 0);
+        } else if (outlived) {
+            finish(forwarded.write, Failure::interrupted, nullptr, 0);
         }
     }
     while (!forwarded_.empty() && forwarded_.front().write.done) {

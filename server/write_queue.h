@@ -26,6 +26,8 @@ struct WriteLimits {
     std::size_t forwarded_max = 65536;     // passed to the leader, not yet answered
     std::int64_t hold_ns = 1'500'000'000;  // how long a write waits for a leader
     std::int64_t pause_ns = 5'000'000;     // before one that refused is asked again
+    // How long a leader that another has followed may take to say what became of a write.
+    std::int64_t outlived_ns = 500'000'000;
 };
 
 class WriteQueue {
@@ -86,6 +88,7 @@ class WriteQueue {
         std::uint64_t id = 0;
         raft::NodeId leader = 0;
         Write write;
+        std::int64_t outlived_since_ns = 0;  // when another leader was seen; 0: not yet
     };
 
     void propose_queued(std::int64_t now_ns);

@@ -275,6 +275,23 @@ TEST_CASE("writes: a lost connection or answer leaves open what was passed on") 
     CHECK(rig.queue.idle());
 }
 
+TEST_CASE("writes: one that was passed to a leader whose time is over doesn't wait for it long") {
+    Rig rig({1, 2, 3});
+    rig.node.follow(1);
+    rig.submit("a", 5000);
+    rig.queue.start_turn(now);
+    rig.queue.sweep(now, 0);
+    raft::AppendEntries append;
+    append.header = rig.node.from(3, 2);
+    rig.node.step(append);
+    // It may still know, and say, what became of it.
+    rig.queue.sweep(now + 1000 * ms, 0);
+    CHECK(rig.port.done.empty());
+    rig.queue.sweep(now + 1000 * ms + WriteLimits{}.outlived_ns, 0);
+    CHECK(rig.port.only_failure() == Failure::interrupted);
+    CHECK(rig.queue.idle());
+}
+
 TEST_CASE("writes: what can't be sent waits its time and is certainly not applied") {
     Rig rig({1, 2, 3});
     rig.node.follow(1);
