@@ -29,11 +29,12 @@ enum class Resource : std::uint8_t {
     transfer,
     livez,
     readyz,
+    page,    // what a person sees in a browser
     server,  // OPTIONS *
 };
 
 struct Route {
-    std::string_view path;  // with a name behind it when it ends with '/'
+    std::string_view path;  // with a name behind it when it is more than "/" and ends with '/'
     Resource resource;
     std::string_view allow;
 };
@@ -49,6 +50,7 @@ constexpr Route routes[] = {
     {"/v1/cluster/leader", Resource::transfer, "POST, OPTIONS"},
     {"/livez", Resource::livez, "GET, HEAD, OPTIONS"},
     {"/readyz", Resource::readyz, "GET, HEAD, OPTIONS"},
+    {"/", Resource::page, "GET, HEAD, OPTIONS"},
     {"*", Resource::server, "GET, HEAD, PUT, DELETE, POST, OPTIONS"},
 };
 
@@ -59,7 +61,7 @@ bool is_stream(Resource resource) {
 // The route of a path; `encoded_name` is what stands behind it.
 const Route* find_route(std::string_view path, std::string_view& encoded_name) {
     for (const auto& route : routes) {
-        const bool named = route.path.back() == '/';
+        const bool named = route.path.size() > 1 && route.path.back() == '/';
         if (named ? path.substr(0, route.path.size()) == route.path : path == route.path) {
             encoded_name = path.substr(route.path.size());
             return &route;
@@ -168,6 +170,24 @@ Decision respond_livez(std::string_view query, Exchange& exchange) {
     return Decision::respond;
 }
 
+// Until the dashboard is here: that this is a node, and what can be asked of it.
+Decision respond_page(std::string_view query, Exchange& exchange) {
+    if (const auto error = parse_parameters(query, 0, exchange.parameters)) {
+        return respond_invalid(exchange, *error);
+    }
+    exchange.response.content_type = "text/html; charset=utf-8";
+    exchange.response.add_header("Content-Security-Policy",
+                                 "default-src 'none'; frame-ancestors 'none'");
+    exchange.response.add_header("X-Content-Type-Options", "nosniff");
+    exchange.response.body =
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Cairn</title></head>"
+        "<body><h1>Cairn</h1><p>This node runs. This version has no dashboard yet.</p><ul>"
+        "<li><a href=\"/v1/cluster\">The cluster</a></li>"
+        "<li><a href=\"/v1/values\">Its values</a></li>"
+        "<li><a href=\"/readyz\">Whether this node is ready</a></li></ul></body></html>\n";
+    return Decision::respond;
+}
+
 // The checks that come before any route's own; false when one answered.
 bool admit(const HttpRequest& request, const ApiOptions& options, const Route* route,
            Exchange& exchange) {
@@ -223,6 +243,8 @@ Decision dispatch(const HttpRequest& request, const Route& route, std::string_vi
             return decide_transfer(request, query, options, operation, exchange);
         case Resource::livez:
             return respond_livez(query, exchange);
+        case Resource::page:
+            return respond_page(query, exchange);
         case Resource::server:
             break;
     }

@@ -48,9 +48,10 @@ TEST_CASE("router: names in paths are decoded once") {
 
 TEST_CASE("router: paths that aren't there") {
     ApiHarness api;
-    for (const char* target : {"/", "/v1", "/v1/", "/v1/value/a", "/v1/valuesa", "/V1/values/a",
-                               "//v1/values/a", "/v1/raw", "/v1/watch", "/livez/", "/v1/cluster/",
-                               "/v2/values/a", "/v1%2Fvalues/a", "/./v1/values/a", "/metrics"}) {
+    for (const char* target :
+         {"//", "/index.html", "/..", "/v1", "/v1/", "/v1/value/a", "/v1/valuesa", "/V1/values/a",
+          "//v1/values/a", "/v1/raw", "/v1/watch", "/livez/", "/v1/cluster/", "/v2/values/a",
+          "/v1%2Fvalues/a", "/./v1/values/a", "/metrics"}) {
         CAPTURE(target);
         CHECK(api.status("GET", target) == 404);
         CHECK(api.code() == "NOT_FOUND");
@@ -347,4 +348,17 @@ TEST_CASE("cluster: snapshots and leadership on request") {
     CHECK(api.status("POST", "/v1/cluster/leader",
                      {{"Content-Type", "application/json"}, {"Origin", "http://evil.example"}},
                      R"({"id":1})") == 403);
+}
+
+TEST_CASE("router: a page for people") {
+    ApiHarness api;
+    CHECK(api.status("GET", "/") == 200);
+    CHECK(api.exchange.response.content_type == "text/html; charset=utf-8");
+    CHECK(api.exchange.response.body.find("/v1/cluster") != std::string::npos);
+    CHECK(api.header("Content-Security-Policy").find("default-src 'none'") == 0);
+    CHECK(api.status("HEAD", "/") == 200);
+    CHECK(api.exchange.response.head_only);
+    CHECK(api.status("POST", "/") == 405);
+    CHECK(api.header("Allow") == "GET, HEAD, OPTIONS");
+    CHECK(api.status("GET", "/?x=1") == 400);
 }
