@@ -440,9 +440,13 @@ void Replica::fail_read(Read& read, Failure failure) {
     if (read.operation->kind == Operation::Kind::cluster_status) {
         read.operation->cluster = cluster_status();
         read.operation->cluster.ready = false;
-        read.operation->cluster.not_ready_reason = failure == Failure::timeout
-                                                       ? "has not caught up with the leader in time"
-                                                       : "no leader is known";
+        // That the cluster doesn't answer is what was asked: not ready, whatever the reason.
+        if (failure == Failure::timeout || failure == Failure::no_leader) {
+            read.operation->failure = Failure::none;
+            read.operation->cluster.not_ready_reason =
+                failure == Failure::timeout ? "The leader did not answer in time."
+                                            : "There is no leader, or it can't be reached.";
+        }
     }
     read.operation->served_index = state_machine_.applied_index();
     read.port->finished(std::move(read.operation));

@@ -186,6 +186,30 @@ TEST_CASE("replica: reads of values, prefixes and the cluster; min_index waits, 
     CHECK(late->failure == Failure::timeout);
 }
 
+TEST_CASE("replica: a node that gets no answer from a leader says that it isn't ready") {
+    Rig rig({1, 2, 3});
+    const auto ask = [&] {
+        auto question = std::make_shared<Operation>();
+        question->kind = Operation::Kind::cluster_status;
+        question->consistency = Consistency::linearizable;
+        question->timeout_ms = 50;
+        rig.replica.submit(question, rig.port);
+        rig.pass(200 * ms);
+        REQUIRE(rig.port.done.size() == 1);
+        rig.port.done.clear();
+        CHECK(question->failure == Failure::none);
+        CHECK_FALSE(question->cluster.ready);
+        return question;
+    };
+    CHECK(ask()->cluster.not_ready_reason == "There is no leader, or it can't be reached.");
+    // One that is heard, and doesn't answer.
+    raft::AppendEntries heartbeat;
+    heartbeat.header = {rig.replica.node().core().options().group, 2, 1, 1};
+    rig.replica.on_message(heartbeat);
+    rig.settle();
+    CHECK(ask()->cluster.not_ready_reason == "The leader did not answer in time.");
+}
+
 TEST_CASE("replica: a stream begins with what is, or goes on where it was, or learns of a gap") {
     fsm::HistoryOptions history;
     history.events_max = 2;
