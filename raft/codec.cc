@@ -16,8 +16,9 @@ namespace cairn::raft {
 namespace {
 
 constexpr std::uint8_t frame_version = 1;
-// Control fields need less than 100 bytes; the rest is room for fields of later versions.
-constexpr std::size_t peer_message_bytes_max = 4096;
+// Control fields need less than 100 bytes but for an InstallSnapshot's configuration; the rest is
+// room for fields of later versions.
+constexpr std::size_t peer_message_bytes_max = 256U << 10;
 
 constexpr std::size_t checksum_offset = 4;
 constexpr std::size_t type_offset = 8;
@@ -96,6 +97,7 @@ void to_wire(const RequestVote& message, v1::PeerMessage& wire) {
     fields.set_last_log_term(message.last_log_term);
     fields.set_pre_vote(message.pre_vote);
     fields.set_leadership_transfer(message.leadership_transfer);
+    fields.set_voter_disk_id(message.voter_disk_id);
 }
 
 void to_wire(const RequestVoteReply& message, v1::PeerMessage& wire) {
@@ -144,11 +146,7 @@ void to_wire(const InstallSnapshot& message, v1::PeerMessage& wire) {
     fields.set_last_included_index(message.last_included.index);
     fields.set_last_included_term(message.last_included.term);
     fields.set_last_included_stamp_ns(message.last_included.stamp_ns);
-    const Configuration& configuration = message.configuration;
-    fields.mutable_voters()->Assign(configuration.voters.begin(), configuration.voters.end());
-    fields.mutable_outgoing_voters()->Assign(configuration.outgoing_voters.begin(),
-                                             configuration.outgoing_voters.end());
-    fields.mutable_learners()->Assign(configuration.learners.begin(), configuration.learners.end());
+    fields.set_configuration(encode_configuration(message.configuration));
     fields.set_content_bytes(message.content_bytes);
     fields.set_offset(message.offset);
     fields.set_leader_clock_ns(message.leader_clock_ns);
@@ -166,7 +164,8 @@ RequestVote from_wire(const v1::RequestVote& fields) {
             .last_log_index = fields.last_log_index(),
             .last_log_term = fields.last_log_term(),
             .pre_vote = fields.pre_vote(),
-            .leadership_transfer = fields.leadership_transfer()};
+            .leadership_transfer = fields.leadership_transfer(),
+            .voter_disk_id = fields.voter_disk_id()};
 }
 
 RequestVoteReply from_wire(const v1::RequestVoteReply& fields) {
@@ -204,27 +203,20 @@ ReadIndexReply from_wire(const v1::ReadIndexReply& fields) {
             .read_index = fields.read_index()};
 }
 
-// As a Configuration promises: sorted, no duplicates.
-std::vector<NodeId> ids_from_wire(const google::protobuf::RepeatedField<std::uint64_t>& fields) {
-    std::vector<NodeId> ids(fields.begin(), fields.end());
-    std::sort(ids.begin(), ids.end());
-    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    return ids;
-}
-
+// A configuration that can't be read stays empty, which no snapshot's is: the core ignores it.
 InstallSnapshot from_wire(const v1::InstallSnapshot& fields) {
-    return {.header = {},
-            .last_included = {.index = fields.last_included_index(),
-                              .term = fields.last_included_term(),
-                              .stamp_ns = fields.last_included_stamp_ns()},
-            .configuration = {.voters = ids_from_wire(fields.voters()),
-                              .outgoing_voters = ids_from_wire(fields.outgoing_voters()),
-                              .learners = ids_from_wire(fields.learners())},
-            .content_bytes = fields.content_bytes(),
-            .offset = fields.offset(),
-            .data = {},
-            .leader_clock_ns = fields.leader_clock_ns(),
-            .content_crc = fields.content_crc()};
+    InstallSnapshot message{.header = {},
+                            .last_included = {.index = fields.last_included_index(),
+                                              .term = fields.last_included_term(),
+                                              .stamp_ns = fields.last_included_stamp_ns()},
+                            .configuration = {},
+                            .content_bytes = fields.content_bytes(),
+                            .offset = fields.offset(),
+                            .data = {},
+                            .leader_clock_ns = fields.leader_clock_ns(),
+                            .content_crc = fields.content_crc()};
+    (void)decode_configuration(fields.configuration(), message.configuration);
+    return message;
 }
 
 InstallSnapshotReply from_wire(const v1::InstallSnapshotReply& fields) {

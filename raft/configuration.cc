@@ -1,6 +1,7 @@
 #include "raft/configuration.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace cairn::raft {
 
@@ -15,14 +16,44 @@ void sort_unique(std::vector<NodeId>& ids) {
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
 }
 
+bool is_set_of_ids(const std::vector<NodeId>& ids) {
+    return std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) == ids.end() &&
+           (ids.empty() || ids.front() != 0);
+}
+
+bool is_plain(const std::string& address) {
+    return address.size() <= member_address_bytes_max &&
+           std::all_of(address.begin(), address.end(),
+                       [](char c) { return c > ' ' && c < '\x7f'; });
+}
+
 }  // namespace
 
 bool Configuration::is_voter(NodeId id) const {
     return has(voters, id) || has(outgoing_voters, id);
 }
 
+bool Configuration::may_campaign(NodeId id) const {
+    return has(voters, id) || (has(outgoing_voters, id) && !has(learners, id));
+}
+
+bool Configuration::is_learner(NodeId id) const {
+    return has(learners, id);
+}
+
 bool Configuration::contains(NodeId id) const {
     return is_voter(id) || has(learners, id);
+}
+
+bool Configuration::was_removed(NodeId id) const {
+    return has(removed, id);
+}
+
+const Member* Configuration::detail(NodeId id) const {
+    const auto found =
+        std::lower_bound(details.begin(), details.end(), id,
+                         [](const Member& member, NodeId wanted) { return member.id < wanted; });
+    return found != details.end() && found->id == id ? &*found : nullptr;
 }
 
 std::vector<NodeId> Configuration::members() const {
@@ -35,7 +66,46 @@ std::vector<NodeId> Configuration::members() const {
 
 Configuration configuration_of(std::vector<NodeId> voters) {
     sort_unique(voters);
-    return Configuration{std::move(voters), {}, {}};
+    Configuration configuration;
+    configuration.voters = std::move(voters);
+    return configuration;
+}
+
+std::string validate(const Configuration& configuration) {
+    if (configuration.voters.empty()) {
+        return "a configuration without voters";
+    }
+    for (const std::vector<NodeId>* ids : {&configuration.voters, &configuration.outgoing_voters,
+                                           &configuration.learners, &configuration.removed}) {
+        if (!is_set_of_ids(*ids)) {
+            return "a configuration out of order or with nobody in it";
+        }
+    }
+    if (configuration.voters.size() > voters_max ||
+        configuration.outgoing_voters.size() > voters_max ||
+        configuration.learners.size() > learners_max ||
+        configuration.removed.size() > removed_max) {
+        return "a configuration with too many members";
+    }
+    for (const NodeId id : configuration.learners) {
+        if (has(configuration.voters, id)) {
+            return "a learner that is a voter";
+        }
+    }
+    NodeId previous = 0;
+    for (const Member& member : configuration.details) {
+        if (member.id <= previous || !configuration.contains(member.id) ||
+            !is_plain(member.address)) {
+            return "details out of order, of others than members or with an impossible address";
+        }
+        previous = member.id;
+    }
+    for (const NodeId id : configuration.removed) {
+        if (has(configuration.voters, id) || has(configuration.learners, id)) {
+            return "a member that was removed";
+        }
+    }
+    return {};
 }
 
 }  // namespace cairn::raft

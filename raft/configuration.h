@@ -1,22 +1,49 @@
 // Who belongs to the group: voters, learners, and during joint consensus (thesis §4.3) the voters
-// of the outgoing configuration as well. A plain value; all lists are sorted and without
-// duplicates.
+// of the outgoing configuration as well; and what the group has agreed on about each.
+//
+// A plain value; all lists are sorted and without duplicates. How one configuration may follow
+// another is raft/configuration_change.h's.
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include "raft/types.h"
 
 namespace cairn::raft {
 
+inline constexpr std::size_t voters_max = 31;  // in each half of a configuration
+inline constexpr std::size_t learners_max = 31;
+inline constexpr std::size_t removed_max = 4096;  // the smallest ids are forgotten first
+inline constexpr std::size_t member_address_bytes_max = 512;
+
+// What is kept of a member beside its part in quorums.
+struct Member {
+    NodeId id = 0;
+    std::string address;         // host:port of its Raft
+    std::uint64_t disk_id = 0;   // the data directory it has (raft/data_directory.h); 0: not noted
+    bool stays_learner = false;  // isn't made a voter when it has caught up
+    friend bool operator==(const Member&, const Member&) = default;
+};
+
 struct Configuration {
     std::vector<NodeId> voters;           // the configuration, or C_new while joint
     std::vector<NodeId> outgoing_voters;  // C_old while joint, else empty
-    std::vector<NodeId> learners;         // receive the log, count in no quorum
+    // Receive the log. They count in no quorum, unless they are outgoing voters for some time yet.
+    std::vector<NodeId> learners;
+    std::vector<Member> details;  // of members; not necessarily of all
+    std::vector<NodeId> removed;  // were members once; an id is not used twice
 
     bool is_joint() const { return !outgoing_voters.empty(); }
     bool is_voter(NodeId id) const;
+    // A voter that doesn't become a learner by the change under way.
+    bool may_campaign(NodeId id) const;
+    bool is_learner(NodeId id) const;
     bool contains(NodeId id) const;
+    bool was_removed(NodeId id) const;
+    // Null: nothing is kept of it.
+    const Member* detail(NodeId id) const;
     // Everyone, sorted.
     std::vector<NodeId> members() const;
 
@@ -25,5 +52,13 @@ struct Configuration {
 
 // A configuration of these voters; sorts them and drops duplicates.
 Configuration configuration_of(std::vector<NodeId> voters);
+
+// An empty string, or what is wrong with it. A configuration without voters is wrong.
+std::string validate(const Configuration& configuration);
+
+// The payload of a configuration entry, and how a configuration stands in snapshots and messages.
+std::string encode_configuration(const Configuration& configuration);
+// False when the bytes are not exactly one valid configuration.
+bool decode_configuration(std::string_view bytes, Configuration& configuration);
 
 }  // namespace cairn::raft

@@ -32,24 +32,26 @@ void Ready::clear() {
 
 Core::Core(const CoreOptions& options, CoreStart start)
     : options_(options),
-      configuration_(std::move(start.configuration)),
       hard_state_(start.hard_state),
       durable_hard_state_(start.hard_state),
       persisting_hard_state_(start.hard_state),
       log_(start.base, std::move(start.entries)),
+      configurations_(start.base.index, std::move(start.configuration)),
       commit_index_(start.base.index),
       handed_out_commit_(start.base.index),
       random_(options.random_seed) {
     RAFT_ASSERT(validate(options_).empty());
-    RAFT_ASSERT(!configuration_.voters.empty());
-    RAFT_ASSERT(configuration_.voters.size() <= voters_max);
+    RAFT_ASSERT(configuration() == Configuration{} || validate(configuration()).empty());
+    for (Index index = log_.first_index(); index <= log_.last_index(); ++index) {
+        note_configuration(log_.at(index));
+    }
     RAFT_ASSERT(log_.last_term() <= hard_state_.term);
     clock_ns_ = log_.last_stamp_ns();
     // Read ids must not repeat over restarts: a late answer to an old question would pass for one
     // to a new question and name an index from before it was asked.
     next_read_id_ = random_.next() >> 2U;
     reset_election_timer();
-    if (configuration_.voters == std::vector<NodeId>{options_.id} && !configuration_.is_joint()) {
+    if (configuration().voters == std::vector<NodeId>{options_.id} && !configuration().is_joint()) {
         election_elapsed_ = randomized_timeout_;  // alone: there is nobody to wait for
     }
 }
@@ -78,10 +80,11 @@ void Core::release_gated() {
     gated_.clear();
 }
 
+// Also from nodes that this one doesn't know (§4.2.2): its own log may lag behind the configuration
+// that made them members.
 bool Core::accept_header(const Header& header) const {
-    return header.group == options_.group && header.to == options_.id &&
-           header.from != options_.id && header.term <= term_max &&
-           configuration_.contains(header.from);
+    return header.group == options_.group && header.to == options_.id && header.from != 0 &&
+           header.from != options_.id && header.term <= term_max;
 }
 
 void Core::step(Message message) {

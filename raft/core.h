@@ -15,6 +15,9 @@
 //  - Nothing that vouches for durability leaves before what it vouches for is durable: no message
 //  at
 //    all before term and vote are, and an acknowledgement names only entries that are.
+//  - Members come as learners and become voters once they keep up; voters change by joint
+//  consensus;
+//    a configuration is in force from its append and gone with its truncation (chapter 4).
 //  - Everything that can grow has a bound (raft/options.h).
 // A peer's message is input: one that breaks the protocol is ignored and counted, never asserted
 // on.
@@ -28,6 +31,8 @@
 #include <vector>
 
 #include "raft/configuration.h"
+#include "raft/configuration_change.h"
+#include "raft/configuration_log.h"
 #include "raft/log.h"
 #include "raft/messages.h"
 #include "raft/options.h"
@@ -48,6 +53,12 @@ enum class ProposeError : std::uint8_t {
 struct ProposeResult {
     ProposeError error = ProposeError::none;
     Index first_index = 0;  // the batch's entries are first_index, first_index + 1, ...
+    Term term = 0;
+};
+
+struct ChangeResult {
+    ChangeError error = ChangeError::none;
+    Index index = 0;  // of the configuration's entry
     Term term = 0;
 };
 
@@ -83,7 +94,7 @@ struct Ready {
 // Where a core begins: what the newest snapshot includes, or nothing at all.
 struct CoreStart {
     LogPosition base;
-    Configuration configuration;
+    Configuration configuration;  // in force at the base; empty: not told yet, nobody votes
     HardState hard_state;
     std::vector<Entry> entries;  // durable, consecutive from base.index + 1
 };
@@ -101,9 +112,9 @@ struct CoreStatistics {
 
 class Core {
  public:
-    // `options` must be valid and the configuration must have at least one and at most voters_max
-    // voters. What the base includes counts as committed and applied. The hard state's
-    // term is at least the base's, and the entries go on from it (raft/recovered_log.h).
+    // `options` must be valid, and the configuration too unless it is empty. What the base includes
+    // counts as committed and applied. The hard state's term is at least the base's, and the
+    // entries go on from it (raft/recovered_log.h).
     Core(const CoreOptions& options, CoreStart start);
 
     // One message from a peer.
@@ -122,6 +133,11 @@ class Core {
     // Hands leadership to `target` (§3.10): false when this node doesn't lead or the target can't.
     // Given up after an election timeout.
     bool transfer_leadership(NodeId target);
+    // Whether change_configuration() may be called now: not_leader, not_ready, pending or none.
+    ChangeError may_change_configuration() const;
+    // Appends a configuration that was planned from the one in force (raft/configuration_change.h).
+    // A joint one is followed by its second step without being asked.
+    ChangeResult change_configuration(const Configuration& next);
     // The batch `sequence` and all before it are durable.
     void persisted(Sequence sequence);
     // A durable snapshot includes everything up to `index`: the log before it isn't needed any
@@ -161,7 +177,12 @@ class Core {
     Index handed_out_commit() const { return handed_out_commit_; }
     const HardState& hard_state() const { return hard_state_; }
     const Log& log() const { return log_; }
-    const Configuration& configuration() const { return configuration_; }
+    // In force: the newest in the log, committed or not.
+    const Configuration& configuration() const { return configurations_.current(); }
+    const ConfigurationLog& configurations() const { return configurations_; }
+    const Configuration& committed_configuration() const {
+        return configurations_.at(commit_index_);
+    }
     const CoreOptions& options() const { return options_; }
     const CoreStatistics& statistics() const { return statistics_; }
     std::int64_t clock_ns() const { return clock_ns_; }
@@ -266,6 +287,17 @@ class Core {
     void on_install_snapshot(InstallSnapshot& message);
     void on_install_snapshot_reply(const InstallSnapshotReply& message);
 
+    // core_configuration.cc
+    void note_configuration(const Entry& entry);
+    bool is_trusted_voter() const;
+    bool may_campaign() const;
+    void append_configuration(const Configuration& next);
+    bool hears_quorum_of(const Configuration& next) const;
+    void match_progress_to_configuration(Leader& leader);
+    void finish_configuration_change(Leader& leader);
+    void step_down_for_removal(Leader& leader);
+    void tick_learners(Leader& leader);
+
     // core_read.cc
     void start_read_round(Leader& leader);
     void confirm_reads(Leader& leader);
@@ -281,11 +313,11 @@ class Core {
     static Progress* find(Leader& leader, NodeId id);
 
     CoreOptions options_;
-    Configuration configuration_;
     HardState hard_state_;
     HardState durable_hard_state_;
     HardState persisting_hard_state_;  // newest handed to the disk
     Log log_;
+    ConfigurationLog configurations_;
     Index commit_index_ = 0;
     Index handed_out_commit_ = 0;
     std::variant<Follower, PreCandidate, Candidate, Leader> role_;  // order as in RoleName

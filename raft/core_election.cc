@@ -72,13 +72,7 @@ void Core::become_leader() {
     RAFT_ASSERT(is_durable());
     RAFT_ASSERT(hard_state_.voted_for == options_.id);
     Leader leading;
-    for (const NodeId id : configuration_.members()) {
-        Progress progress;
-        progress.id = id;
-        progress.next_index = log_.last_index() + 1;
-        progress.recent_active = true;  // a full election timeout to answer
-        leading.progress.push_back(std::move(progress));
-    }
+    match_progress_to_configuration(leading);
     for (Index index = commit_index_ + 1; index <= log_.last_index(); ++index) {
         leading.uncommitted_bytes += log_.at(index).payload.size();
     }
@@ -108,7 +102,7 @@ bool Core::hears_leader() const {
 
 void Core::tick_election() {
     ++election_elapsed_;
-    if (election_elapsed_ >= randomized_timeout_ && configuration_.is_voter(options_.id)) {
+    if (election_elapsed_ >= randomized_timeout_ && may_campaign()) {
         become_pre_candidate();
     }
 }
@@ -117,6 +111,10 @@ void Core::tick_leader() {
     Leader& leading = *leader();
     ++leading.heartbeat_elapsed;
     ++election_elapsed_;
+    for (Progress& progress : leading.progress) {
+        progress.silent_ticks =
+            std::min(progress.silent_ticks + 1, options_.election_timeout_ticks);
+    }
     if (leading.transfer_target != 0 &&
         ++leading.transfer_elapsed >= options_.election_timeout_ticks) {
         leading.transfer_target = 0;  // it did not come to pass; work goes on
@@ -128,6 +126,7 @@ void Core::tick_leader() {
             return;
         }
     }
+    tick_learners(leading);
     if (leading.heartbeat_elapsed >= options_.heartbeat_ticks) {
         leading.heartbeat_elapsed = 0;
         broadcast_heartbeat(leading);
@@ -136,7 +135,7 @@ void Core::tick_leader() {
 
 void Core::check_quorum() {
     Leader& leading = *leader();
-    const VoteResult active = quorum_vote(configuration_, [&](NodeId id) {
+    const VoteResult active = quorum_vote(configuration(), [&](NodeId id) {
         const Progress* progress = find(leading, id);
         return id == options_.id || (progress != nullptr && progress->recent_active) ? 1 : -1;
     });
@@ -151,8 +150,8 @@ void Core::check_quorum() {
 
 std::vector<Core::Vote> Core::fresh_votes() const {
     std::vector<Vote> votes;
-    for (const NodeId id : configuration_.members()) {
-        if (configuration_.is_voter(id)) {
+    for (const NodeId id : configuration().members()) {
+        if (configuration().is_voter(id)) {
             votes.push_back({id, 0});
         }
     }
@@ -168,7 +167,7 @@ void Core::count_vote(std::vector<Vote>& votes, NodeId from, bool granted) {
 }
 
 VoteResult Core::result_of(const std::vector<Vote>& votes) const {
-    return quorum_vote(configuration_, [&](NodeId id) {
+    return quorum_vote(configuration(), [&](NodeId id) {
         for (const Vote& vote : votes) {
             if (vote.id == id) {
                 return vote.value;
@@ -179,8 +178,8 @@ VoteResult Core::result_of(const std::vector<Vote>& votes) const {
 }
 
 void Core::request_votes(bool pre_vote, bool leadership_transfer) {
-    for (const NodeId id : configuration_.members()) {
-        if (id == options_.id || !configuration_.is_voter(id)) {
+    for (const NodeId id : configuration().members()) {
+        if (id == options_.id || !configuration().is_voter(id)) {
             continue;
         }
         RequestVote request;
@@ -190,6 +189,10 @@ void Core::request_votes(bool pre_vote, bool leadership_transfer) {
         request.last_log_term = log_.last_term();
         request.pre_vote = pre_vote;
         request.leadership_transfer = leadership_transfer;
+        if (const Member* detail = configuration().detail(id);
+            detail != nullptr && configuration().may_campaign(id)) {
+            request.voter_disk_id = detail->disk_id;
+        }
         send(std::move(request));
     }
 }
@@ -199,7 +202,11 @@ void Core::on_request_vote(const RequestVote& message) {
     const bool free_to_vote = hard_state_.voted_for == candidate ||
                               (hard_state_.voted_for == 0 && leader_id_ == 0) ||
                               (message.pre_vote && message.header.term > hard_state_.term);
-    const bool granted = free_to_vote && configuration_.is_voter(candidate) &&
+    // Whether or not the candidate is a voter here: its log may be ahead of ours (§4.2.2). A node
+    // that isn't trusted yet may have been made a voter by an entry that it hasn't got.
+    const bool trusted =
+        is_trusted_voter() || (message.voter_disk_id == options_.disk_id && options_.disk_id != 0);
+    const bool granted = free_to_vote && trusted &&
                          log_.is_up_to_date(message.last_log_index, message.last_log_term);
     RequestVoteReply reply{header_for(candidate), message.pre_vote, granted};
     if (granted && message.pre_vote) {
@@ -245,7 +252,7 @@ void Core::on_request_vote_reply(const RequestVoteReply& message) {
 bool Core::transfer_leadership(NodeId target) {
     Leader* leading = leader();
     if (leading == nullptr || target == options_.id ||
-        !std::binary_search(configuration_.voters.begin(), configuration_.voters.end(), target)) {
+        !std::binary_search(configuration().voters.begin(), configuration().voters.end(), target)) {
         return false;
     }
     leading->transfer_target = target;
@@ -266,7 +273,7 @@ void Core::maybe_send_timeout_now(Leader& leading) {
 }
 
 void Core::on_timeout_now(const TimeoutNow& message) {
-    if (message.header.from != leader_id_ || is_leader() || !configuration_.is_voter(options_.id)) {
+    if (message.header.from != leader_id_ || is_leader() || !may_campaign()) {
         return;
     }
     become_candidate(true);

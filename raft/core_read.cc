@@ -45,7 +45,7 @@ void Core::confirm_reads(Leader& leading) {
     if (leading.reads.empty()) {
         return;
     }
-    const ReadId confirmed = quorum_value(configuration_, [&](NodeId id) {
+    const ReadId confirmed = quorum_value(configuration(), [&](NodeId id) {
         const Progress* progress = find(leading, id);
         return progress == nullptr ? ReadId{0} : progress->acked_read_id;
     });

@@ -104,12 +104,13 @@ void Core::broadcast_heartbeat(Leader& leading) {
 
 // Only an entry of the current term is committed by counting; earlier ones with it (paper §5.4.2).
 void Core::maybe_commit(Leader& leading) {
-    const Index reached = quorum_value(configuration_, [&](NodeId id) {
+    const Index reached = quorum_value(configuration(), [&](NodeId id) {
         const Progress* progress = find(leading, id);
         return progress == nullptr ? Index{0} : progress->match_index;
     });
     if (reached > commit_index_ && log_.matches(reached, hard_state_.term)) {
         commit_to(reached);
+        finish_configuration_change(leading);
     }
 }
 
@@ -196,6 +197,11 @@ bool Core::valid_entries(const AppendEntries& message) const {
             entry.term == 0 || entry.stamp_ns < stamp_ns) {
             return false;
         }
+        Configuration configuration;
+        if (entry.kind == EntryKind::configuration &&
+            !decode_configuration(entry.payload.view(), configuration)) {
+            return false;
+        }
         index = entry.index;
         term = entry.term;
         stamp_ns = entry.stamp_ns;
@@ -218,6 +224,7 @@ bool Core::append_from_leader(AppendEntries& message) {
         if (entry.index <= log_.last_index()) {
             truncate_from(entry.index);
         }
+        note_configuration(entry);
         log_.append(std::move(entry));
         appended = true;
     }
@@ -228,6 +235,7 @@ void Core::truncate_from(Index index) {
     RAFT_ASSERT(index > commit_index_);
     ++statistics_.truncations;
     log_.truncate_from(index);
+    configurations_.truncate_from(index);
     verified_index_ = std::min(verified_index_, index - 1);
     acknowledged_index_ = std::min(acknowledged_index_, index - 1);
     // A write still under way must not make durable what took the place of what it wrote.
@@ -258,6 +266,7 @@ void Core::on_append_entries_reply(const AppendEntriesReply& message) {
         return;
     }
     progress->recent_active = true;
+    progress->silent_ticks = 0;
     // Any answer in this term, also a rejection, says that nobody newer leads (thesis §6.4).
     progress->acked_read_id = std::max(progress->acked_read_id, message.read_id);
     if (message.rejected) {
@@ -270,9 +279,12 @@ void Core::on_append_entries_reply(const AppendEntriesReply& message) {
     } else if (progress->state == Progress::State::snapshot) {
         leave_snapshot(*progress);
     }
-    if (news) {
-        maybe_commit(*leading);
-        maybe_send_timeout_now(*leading);
+    if (!news) {
+        return;
+    }
+    maybe_commit(*leading);  // may end the leadership, or change who is a member
+    if (Leader* still_leading = this->leader()) {
+        maybe_send_timeout_now(*still_leading);
     }
 }
 

@@ -3,7 +3,6 @@
 // commit.
 
 #include <algorithm>
-#include <functional>
 #include <limits>
 
 #include "raft/core.h"
@@ -16,21 +15,6 @@ namespace {
 // No log gets there by counting; what comes after it must not wrap around.
 constexpr Index index_max = std::numeric_limits<Index>::max() / 2;
 
-bool is_set_of_ids(const std::vector<NodeId>& ids) {
-    return std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) == ids.end() &&
-           (ids.empty() || ids.front() != 0);
-}
-
-// What Configuration promises, asked of a peer's.
-bool is_valid(const Configuration& configuration) {
-    return is_set_of_ids(configuration.voters) && is_set_of_ids(configuration.outgoing_voters) &&
-           is_set_of_ids(configuration.learners) && !configuration.voters.empty() &&
-           configuration.voters.size() <= voters_max &&
-           configuration.outgoing_voters.size() <= voters_max &&
-           std::none_of(configuration.learners.begin(), configuration.learners.end(),
-                        [&](NodeId id) { return configuration.is_voter(id); });
-}
-
 }  // namespace
 
 Index Core::compact(Index index) {
@@ -38,6 +22,7 @@ Index Core::compact(Index index) {
     const Index last = std::min({index, handed_out_commit_, log_.stable_index()});
     if (last > log_.base().index) {
         log_.compact(last);
+        configurations_.compact(last);
     }
     return log_.first_index();
 }
@@ -53,9 +38,11 @@ bool Core::installed(const LogPosition& last_included, const Configuration& conf
         last_included.index <= log_.stable_index()) {
         // What follows may be acknowledged already: it stays.
         log_.compact(last_included.index);
+        configurations_.reset(last_included.index, configuration, true);
     } else {
         log_replaced = true;
         log_.reset(last_included);
+        configurations_.reset(last_included.index, configuration, false);
         verified_index_ = 0;  // may have been beyond what is left
         for (PersistRecord& record : persisting_) {
             record.last_index = std::min(record.last_index, last_included.index);
@@ -63,7 +50,6 @@ bool Core::installed(const LogPosition& last_included, const Configuration& conf
     }
     commit_index_ = last_included.index;
     handed_out_commit_ = last_included.index;
-    configuration_ = configuration;
     verified_index_ = std::max(verified_index_, last_included.index);
     // Votes asked for a log that was given up must not make a leader of the one that is left.
     if (!std::holds_alternative<Follower>(role_)) {
@@ -141,8 +127,8 @@ bool Core::valid_snapshot(const InstallSnapshot& message) const {
     const LogPosition& last = message.last_included;
     const bool whole = message.offset <= message.content_bytes &&
                        message.data.size() <= message.content_bytes - message.offset;
-    if (!whole || !is_valid(message.configuration) || last.index == 0 || last.index > index_max ||
-        last.term == 0 || last.term > message.header.term) {
+    if (!whole || !validate(message.configuration).empty() || last.index == 0 ||
+        last.index > index_max || last.term == 0 || last.term > message.header.term) {
         return false;
     }
     // No leader contradicts what is committed.
@@ -176,6 +162,7 @@ void Core::on_install_snapshot_reply(const InstallSnapshotReply& message) {
         return;
     }
     progress->recent_active = true;
+    progress->silent_ticks = 0;
     if (progress->state == Progress::State::snapshot) {
         snapshot_replies_.push_back(message);
     }

@@ -30,6 +30,8 @@ struct RequestVote {
     // Set by a candidate that was told to campaign (TimeoutNow): a leader still heard is no reason
     // to refuse (thesis §3.10, §4.2.3).
     bool leadership_transfer = false;
+    // The data directory that the addressee has as a voter in the candidate's log; 0: not known.
+    std::uint64_t voter_disk_id = 0;
 };
 
 struct RequestVoteReply {

@@ -11,6 +11,11 @@ namespace cairn::raft {
 struct CoreOptions {
     NodeId id = 0;
     GroupId group = 1;
+    // Which data directory this node has (raft/data_directory.h); 0: of no importance (tests).
+    std::uint64_t disk_id = 0;
+    // The data directory began empty in a group that was there already: the node has no voice until
+    // the group has made it a voter with this disk_id.
+    bool joined = false;
 
     // A follower campaigns after a number of ticks without its leader, drawn anew from [T, 2T). A
     // leader looks every T whether a quorum was heard since it last looked (CheckQuorum, thesis

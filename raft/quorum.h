@@ -13,8 +13,6 @@
 
 namespace cairn::raft {
 
-inline constexpr std::size_t voters_max = 31;  // in each half of a configuration
-
 enum class VoteResult : std::uint8_t { pending, won, lost };
 
 // The largest value that a majority of `voters` has reached, where `value_of(id)` only grows.

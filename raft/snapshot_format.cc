@@ -34,25 +34,11 @@ constexpr std::size_t footer_crc_at = 24;
 constexpr std::size_t end_mark_at = 28;
 static_assert(end_mark_at + end_mark.size() == snapshot_footer_bytes);
 
-constexpr std::size_t meta_fixed_bytes = 5 * 8 + 4 * 4;
-constexpr std::size_t address_fixed_bytes = 8 + 4;
-// A member is in two lists of the configuration at most three.
-static_assert(meta_at + meta_fixed_bytes +
-                  snapshot_members_max *
-                      (3 * 8 + address_fixed_bytes + snapshot_address_bytes_max) <=
-              snapshot_header_bytes_max);
-
 template <class Integer>
 void put(std::string& bytes, Integer value) {
     std::array<char, sizeof(Integer)> piece;
     put_little_endian(piece.data(), value);
     bytes.append(piece.data(), piece.size());
-}
-
-void put_ids(std::string& bytes, const std::vector<NodeId>& ids) {
-    for (const NodeId id : ids) {
-        put(bytes, id);
-    }
 }
 
 // Takes numbers and texts from the front; once they don't suffice it gives zeros and says so.
@@ -75,27 +61,14 @@ class Input {
         const std::string_view taken = text(sizeof(Integer));
         return taken.empty() ? Integer{0} : get_little_endian<Integer>(taken.data());
     }
-    // Never reserves more than the input can hold.
-    std::vector<NodeId> ids(std::uint32_t count) {
-        const std::string_view taken = text(std::size_t{count} * sizeof(NodeId));
-        std::vector<NodeId> found;
-        for (std::size_t at = 0; at < taken.size(); at += sizeof(NodeId)) {
-            found.push_back(get_little_endian<NodeId>(taken.data() + at));
-        }
-        return found;
-    }
+    // What is left; nothing once something was missing.
+    std::string_view rest() const { return rest_; }
     bool complete() const { return complete_; }
-    bool at_end() const { return complete_ && rest_.empty(); }
 
  private:
     std::string_view rest_;
     bool complete_ = true;
 };
-
-bool are_ids(const std::vector<NodeId>& ids) {
-    return (ids.empty() || ids.front() != 0) &&
-           std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) == ids.end();
-}
 
 std::uint32_t crc_without(std::string_view bytes, std::size_t crc_at, std::uint32_t seed) {
     return crc32c(bytes.substr(crc_at + 4), crc32c(bytes.substr(0, crc_at), seed));
@@ -133,31 +106,10 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_name(std::string_vi
 }  // namespace
 
 std::string validate(const SnapshotMeta& meta) {
-    const Configuration& configuration = meta.configuration;
     if (meta.last_included_index == 0 || meta.last_included_term == 0) {
         return "a snapshot of nothing";
     }
-    if (configuration.voters.empty()) {
-        return "a configuration without voters";
-    }
-    if (!are_ids(configuration.voters) || !are_ids(configuration.outgoing_voters) ||
-        !are_ids(configuration.learners)) {
-        return "a configuration out of order or with nobody in it";
-    }
-    if (configuration.members().size() > snapshot_members_max) {
-        return "more than " + std::to_string(snapshot_members_max) + " members";
-    }
-    NodeId previous = 0;
-    for (const auto& [id, address] : meta.addresses) {
-        if (id <= previous || !configuration.contains(id)) {
-            return "addresses out of order or of others than members";
-        }
-        if (address.size() > snapshot_address_bytes_max) {
-            return "an address of " + std::to_string(address.size()) + " bytes";
-        }
-        previous = id;
-    }
-    return {};
+    return validate(meta.configuration);
 }
 
 std::string encode_snapshot_meta(const SnapshotMeta& meta) {
@@ -167,18 +119,7 @@ std::string encode_snapshot_meta(const SnapshotMeta& meta) {
     put(bytes, meta.last_included_index);
     put(bytes, meta.last_included_term);
     put(bytes, static_cast<std::uint64_t>(meta.last_included_stamp_ns));
-    put(bytes, static_cast<std::uint32_t>(meta.configuration.voters.size()));
-    put(bytes, static_cast<std::uint32_t>(meta.configuration.outgoing_voters.size()));
-    put(bytes, static_cast<std::uint32_t>(meta.configuration.learners.size()));
-    put(bytes, static_cast<std::uint32_t>(meta.addresses.size()));
-    put_ids(bytes, meta.configuration.voters);
-    put_ids(bytes, meta.configuration.outgoing_voters);
-    put_ids(bytes, meta.configuration.learners);
-    for (const auto& [id, address] : meta.addresses) {
-        put(bytes, id);
-        put(bytes, static_cast<std::uint32_t>(address.size()));
-        bytes += address;
-    }
+    bytes += encode_configuration(meta.configuration);
     return bytes;
 }
 
@@ -190,19 +131,8 @@ std::optional<SnapshotMeta> decode_snapshot_meta(std::string_view bytes) {
     meta.last_included_index = input.number<Index>();
     meta.last_included_term = input.number<Term>();
     meta.last_included_stamp_ns = static_cast<std::int64_t>(input.number<std::uint64_t>());
-    const auto voters = input.number<std::uint32_t>();
-    const auto outgoing_voters = input.number<std::uint32_t>();
-    const auto learners = input.number<std::uint32_t>();
-    const auto addresses = input.number<std::uint32_t>();
-    meta.configuration.voters = input.ids(voters);
-    meta.configuration.outgoing_voters = input.ids(outgoing_voters);
-    meta.configuration.learners = input.ids(learners);
-    for (std::uint32_t i = 0; i < addresses && input.complete(); ++i) {
-        const auto id = input.number<NodeId>();
-        const auto size = input.number<std::uint32_t>();
-        meta.addresses.emplace_back(id, input.text(size));
-    }
-    if (!input.at_end() || !validate(meta).empty()) {
+    if (!input.complete() || !decode_configuration(input.rest(), meta.configuration) ||
+        !validate(meta).empty()) {
         return std::nullopt;
     }
     return meta;

@@ -30,8 +30,6 @@ inline constexpr std::size_t snapshot_header_bytes_max = 1U << 20;
 inline constexpr std::size_t snapshot_chunk_header_bytes = 8;
 inline constexpr std::uint32_t snapshot_chunk_bytes_max = 1U << 20;
 inline constexpr std::size_t snapshot_footer_bytes = 36;
-inline constexpr std::size_t snapshot_members_max = 1024;
-inline constexpr std::size_t snapshot_address_bytes_max = 512;
 
 // What a snapshot is of. The same on all nodes: snapshots travel.
 struct SnapshotMeta {
@@ -41,8 +39,6 @@ struct SnapshotMeta {
     Term last_included_term = 0;
     std::int64_t last_included_stamp_ns = 0;
     Configuration configuration;  // the one in force at last_included_index
-    // Where the members' Raft is reached, sorted by id; text that nobody has looked into yet.
-    std::vector<std::pair<NodeId, std::string>> addresses;
     friend bool operator==(const SnapshotMeta&, const SnapshotMeta&) = default;
 };
 

@@ -238,7 +238,9 @@ class Nonsense {
         message.last_included = {number(), number(), static_cast<std::int64_t>(number())};
         message.configuration = configuration_of({1, 2, 3});
         if (random_.next() % 20 == 0) {
-            message.configuration = {{number(), number()}, {number()}, {number()}};
+            message.configuration = {.voters = {number(), number()},
+                                     .outgoing_voters = {number()},
+                                     .learners = {number()}};
         }
         message.content_bytes = number();
         message.offset = number();

@@ -47,14 +47,16 @@ std::vector<Term> terms_of(const Log& log) {
 }
 
 CoreCluster::CoreCluster(ClusterOptions options) : options_(std::move(options)) {
-    configuration_ = configuration_of([&] {
-        std::vector<NodeId> voters;
-        for (NodeId id = 1; id <= options_.nodes; ++id) {
-            voters.push_back(id);
-        }
-        return voters;
-    }());
     members_.resize(options_.nodes);
+    const std::size_t founders = options_.founders == 0 ? options_.nodes : options_.founders;
+    for (const NodeId id : ids()) {
+        member(id).disk_id = 1000 + id;
+        member(id).joined = id > founders;
+        if (id <= founders) {
+            founders_.voters.push_back(id);
+            founders_.details.push_back({id, {}, member(id).disk_id, false});
+        }
+    }
     for (const NodeId id : ids()) {
         start(id);
     }
@@ -76,7 +78,11 @@ bool CoreCluster::is_up(NodeId id) const {
     return member(id).core != nullptr;
 }
 std::vector<NodeId> CoreCluster::ids() const {
-    return configuration_.voters;
+    std::vector<NodeId> all;
+    for (NodeId id = 1; id <= members_.size(); ++id) {
+        all.push_back(id);
+    }
+    return all;
 }
 const std::vector<Entry>& CoreCluster::disk(NodeId id) const {
     return member(id).disk;
@@ -108,13 +114,16 @@ void CoreCluster::start(NodeId id) {
     Member& one = member(id);
     CoreOptions options = options_.core;
     options.id = id;
+    options.disk_id = one.disk_id;
+    options.joined = one.joined;
     options.random_seed += id * 7919 + ++one.incarnation * 104729;
     // A snapshot can be durable before the term it was received in (raft/recovered_log.h).
     if (one.disk_hard_state.term < one.snapshot.last_included.term) {
         one.disk_hard_state = {one.snapshot.last_included.term, 0};
     }
-    one.core = std::make_unique<Core>(options, CoreStart{one.snapshot.last_included, configuration_,
-                                                         one.disk_hard_state, recover_log(one)});
+    one.core = std::make_unique<Core>(
+        options, CoreStart{one.snapshot.last_included, configuration_behind(one.snapshot, one),
+                           one.disk_hard_state, recover_log(one)});
     one.applied = state_of(one.snapshot);
     one.reads.clear();
     one.writes.clear();
@@ -185,6 +194,41 @@ ProposeResult CoreCluster::propose(NodeId id, std::string_view payload) {
 
 ReadId CoreCluster::read_index(NodeId id) {
     return core(id).read_index();
+}
+
+// The newest among its entries, else what the group or this node began with.
+Configuration CoreCluster::configuration_behind(const Snapshot& snapshot, const Member& one) const {
+    Configuration newest = one.joined && snapshot.bytes == nullptr ? Configuration{} : founders_;
+    for (const Entry& entry : state_of(snapshot)) {
+        if (entry.kind == EntryKind::configuration) {
+            REQUIRE(decode_configuration(entry.payload.view(), newest));
+        }
+    }
+    return newest;
+}
+
+ChangeResult CoreCluster::change(NodeId id, const PlannedChange& planned) {
+    REQUIRE(planned.error == ChangeError::none);
+    const ChangeResult result = core(id).change_configuration(planned.next);
+    check(id);
+    return result;
+}
+
+std::uint64_t CoreCluster::lose_disk(NodeId id) {
+    Member& one = member(id);
+    const std::uint64_t disk_id = one.disk_id + 1000;
+    const std::uint64_t incarnation = one.incarnation;
+    one = Member();
+    one.incarnation = incarnation;
+    one.disk_id = disk_id;
+    one.joined = true;
+    start(id);
+    check(id);
+    return disk_id;
+}
+
+raft::Member CoreCluster::newcomer(NodeId id) const {
+    return {id, "host-" + std::to_string(id) + ":7000", disk_id(id), false};
 }
 
 bool CoreCluster::transfer(NodeId from, NodeId target) {

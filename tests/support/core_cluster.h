@@ -37,6 +37,8 @@ std::vector<Term> terms_of(const Log& log);
 
 struct ClusterOptions {
     std::size_t nodes = 3;  // ids 1, 2, ...
+    // How many of them are the group's first voters, the others wait to be added; 0: all.
+    std::size_t founders = 0;
     CoreOptions core = small_options();
     // Hand a disk the next batch before it finished the last (a driver need not wait for it).
     bool overlapping_writes = false;
@@ -84,6 +86,13 @@ class CoreCluster {
     ProposeResult propose(NodeId id, std::string_view payload);
     ReadId read_index(NodeId id);
     bool transfer(NodeId from, NodeId target);
+    // Appends the planned configuration, which must have come without an error.
+    ChangeResult change(NodeId id, const PlannedChange& planned);
+    // Replaces the node by one whose disk is new and empty. Returns its disk id.
+    std::uint64_t lose_disk(NodeId id);
+    std::uint64_t disk_id(NodeId id) const { return member(id).disk_id; }
+    // As an added member is written down.
+    raft::Member newcomer(NodeId id) const;
 
     // Takes what the node has to say: messages go into transit, its writes to its disk.
     void collect(NodeId id);
@@ -173,6 +182,8 @@ class CoreCluster {
     struct Member {
         std::unique_ptr<Core> core;
         std::uint64_t incarnation = 0;
+        std::uint64_t disk_id = 0;
+        bool joined = false;
         HardState disk_hard_state;
         std::vector<Entry> disk;
         Index disk_first = 1;  // of disk[0], or of what comes there
@@ -197,6 +208,7 @@ class CoreCluster {
     Member& member(NodeId id);
     const Member& member(NodeId id) const;
     void start(NodeId id);
+    Configuration configuration_behind(const Snapshot& snapshot, const Member& member) const;
     void take_in(Message message);
     bool collect_and_persist();
     static void write(Member& member, const Write& batch);
@@ -220,10 +232,10 @@ class CoreCluster {
     void check_commit(NodeId id);
     void check_log_matching() const;
     void check_completeness(const Core& leading, Index from) const;
-    bool durable_on_quorum(const Entry& entry) const;
+    bool durable_on_quorum(const Entry& entry, const Configuration& configuration) const;
 
     ClusterOptions options_;
-    Configuration configuration_;
+    Configuration founders_;
     std::vector<Member> members_;
     std::vector<Predicate> drop_;
     std::vector<Predicate> hold_;

@@ -83,13 +83,14 @@ void CoreCluster::check_completeness(const Core& leading, Index from) const {
     }
 }
 
-bool CoreCluster::durable_on_quorum(const Entry& entry) const {
-    const auto count = std::count_if(members_.begin(), members_.end(), [&](const Member& one) {
-        const Entry* durable = on_disk(one, entry.index);
-        return (durable != nullptr && same(*durable, entry)) ||
-               one.snapshot.last_included.index >= entry.index;
-    });
-    return static_cast<std::size_t>(count) > members_.size() / 2;
+bool CoreCluster::durable_on_quorum(const Entry& entry, const Configuration& configuration) const {
+    return quorum_vote(configuration, [&](NodeId id) {
+               const Member& one = member(id);
+               const Entry* durable = on_disk(one, entry.index);
+               const bool has = (durable != nullptr && same(*durable, entry)) ||
+                                one.snapshot.last_included.index >= entry.index;
+               return has ? 1 : -1;
+           }) == VoteResult::won;
 }
 
 void CoreCluster::check_commit(NodeId id) {
@@ -108,7 +109,8 @@ void CoreCluster::check_commit(NodeId id) {
                     " committed something else at ", index);
             continue;
         }
-        require(durable_on_quorum(entry), "index ", index, " committed too early");
+        require(durable_on_quorum(entry, node.committed_configuration()), "index ", index,
+                " committed too early");
         committed_.push_back(entry);
         committed_in_.push_back(node.term());
     }

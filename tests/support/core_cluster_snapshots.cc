@@ -147,7 +147,8 @@ void CoreCluster::install(NodeId id, const Snapshot& snapshot) {
     bool log_replaced = false;
     const bool leads = one.core->is_leader();
     const bool wanted = included.index > one.core->commit_index() && !leads;
-    const bool installed = one.core->installed(included, configuration_, log_replaced);
+    const bool installed =
+        one.core->installed(included, configuration_behind(snapshot, one), log_replaced);
     require(installed == wanted, "node ", id, " and its snapshot of ", included.index);
     require(installed || !log_replaced, "node ", id, " gave up its log for nothing");
     if (installed) {
@@ -202,7 +203,7 @@ void CoreCluster::send_chunk(NodeId id, NodeId to) {
         std::string_view(*outgoing.snapshot.bytes).substr(outgoing.offset);
     InstallSnapshot chunk;
     chunk.last_included = outgoing.snapshot.last_included;
-    chunk.configuration = configuration_;
+    chunk.configuration = configuration_behind(outgoing.snapshot, one);
     chunk.content_bytes = outgoing.snapshot.bytes->size();
     chunk.offset = outgoing.offset;
     chunk.data = Payload::copy_of(rest.substr(0, options_.snapshot_chunk_bytes));

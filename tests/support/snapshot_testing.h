@@ -36,7 +36,11 @@ inline SnapshotMeta snapshot_meta(Index index, Term term = 3) {
     meta.last_included_term = term;
     meta.last_included_stamp_ns = -1'000'000'007;
     meta.configuration = {.voters = {1, 2, 3}, .outgoing_voters = {2, 3, 4}, .learners = {9}};
-    meta.addresses = {{1, "a.example:7001"}, {2, "[::1]:7002"}, {4, ""}, {9, "10.0.0.9:7009"}};
+    meta.configuration.details = {{1, "a.example:7001", 11, false},
+                                  {2, "[::1]:7002", 12, false},
+                                  {4, "", 0, false},
+                                  {9, "10.0.0.9:7009", 19, true}};
+    meta.configuration.removed = {5, 6};
     return meta;
 }
 

@@ -22,7 +22,8 @@ TEST_CASE("configuration: of nobody") {
 }
 
 TEST_CASE("configuration: both halves vote while joint, learners belong but don't vote") {
-    const Configuration configuration{{1, 2, 3}, {2, 3, 4}, {5}};
+    const Configuration configuration{
+        .voters = {1, 2, 3}, .outgoing_voters = {2, 3, 4}, .learners = {5}};
     CHECK(configuration.is_joint());
     CHECK(configuration.members() == std::vector<NodeId>{1, 2, 3, 4, 5});
     for (const NodeId id : {1, 2, 3, 4}) {
