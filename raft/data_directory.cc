@@ -16,10 +16,11 @@ namespace {
 
 constexpr std::string_view identity_name = "identity";
 constexpr std::string_view first_word = "cairn-identity";
-constexpr std::string_view format_version = "1";
+constexpr std::string_view format_version = "2";
 constexpr std::string_view crc_word = "crc32c ";
 constexpr std::size_t crc_digits = 8;
 constexpr std::size_t identity_bytes_max = 1U << 20;
+constexpr int damaged_max = 3;
 
 std::string crc_line(std::string_view text) {
     std::array<char, crc_digits> digits;
@@ -47,6 +48,17 @@ bool parse_number(std::string_view text, std::uint64_t& number) {
     return parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
 }
 
+using Addresses = std::vector<std::pair<NodeId, std::string>>;
+
+bool parse_address(std::string_view line, Addresses& addresses) {
+    NodeId id = 0;
+    if (!parse_number(take_until(line, ' '), id)) {
+        return false;
+    }
+    addresses.emplace_back(id, line);
+    return true;
+}
+
 bool parse_line(std::string_view line, Identity& identity) {
     const std::string_view word = take_until(line, ' ');
     if (word == "cluster_id") {
@@ -55,15 +67,24 @@ bool parse_line(std::string_view line, Identity& identity) {
     if (word == "node_id") {
         return parse_number(line, identity.node_id);
     }
-    if (word != "member") {
-        return false;
+    if (word == "disk_id") {
+        return parse_number(line, identity.disk_id);
     }
-    NodeId id = 0;
-    if (!parse_number(take_until(line, ' '), id)) {
-        return false;
+    if (word == "replaced_disk_id") {
+        return parse_number(line, identity.replaced_disk_id);
     }
-    identity.initial_members.emplace_back(id, line);
-    return true;
+    if (word == "joined") {
+        identity.joined = line == "yes";
+        return true;
+    }
+    if (word == "has_log") {
+        identity.has_log = line == "yes";
+        return true;
+    }
+    if (word == "founder") {
+        return parse_address(line, identity.founders);
+    }
+    return word == "member" && parse_address(line, identity.members);
 }
 
 // An address goes into a line of text.
@@ -83,7 +104,14 @@ std::string encode_identity(const Identity& identity) {
     text.append(" ").append(format_version).append("\n");
     text += "cluster_id " + std::to_string(identity.cluster_id) + "\n";
     text += "node_id " + std::to_string(identity.node_id) + "\n";
-    for (const auto& [id, address] : identity.initial_members) {
+    text += "disk_id " + std::to_string(identity.disk_id) + "\n";
+    text += "replaced_disk_id " + std::to_string(identity.replaced_disk_id) + "\n";
+    text += std::string("joined ") + (identity.joined ? "yes" : "no") + "\n";
+    text += std::string("has_log ") + (identity.has_log ? "yes" : "no") + "\n";
+    for (const auto& [id, address] : identity.founders) {
+        text += "founder " + std::to_string(id) + " " + address + "\n";
+    }
+    for (const auto& [id, address] : identity.members) {
         text += "member " + std::to_string(id) + " " + address + "\n";
     }
     return text + crc_line(text);
@@ -189,17 +217,44 @@ std::string DataDirectory::initialise(const Identity& identity) {
         return path_ + ": already belongs to cluster " + std::to_string(identity_->cluster_id) +
                " node " + std::to_string(identity_->node_id);
     }
+    return write(identity);
+}
+
+std::string DataDirectory::note_members(std::vector<std::pair<NodeId, std::string>> members) {
+    Identity identity = *identity_;
+    identity.members = std::move(members);
+    return identity == *identity_ ? std::string() : write(identity);
+}
+
+std::string DataDirectory::note_log() {
+    Identity identity = *identity_;
+    identity.has_log = true;
+    return identity == *identity_ ? std::string() : write(identity);
+}
+
+std::string DataDirectory::missing_log() const {
+    if (!identity_ || !identity_->has_log) {
+        return {};
+    }
+    const IoResult<std::vector<std::string>> names = files_.list(wal_directory());
+    return names && !names->empty() ? std::string() : wal_directory() + ": the log is gone";
+}
+
+std::string DataDirectory::write(const Identity& identity) {
     if (identity.node_id == 0) {
         return path_ + ": node id 0 is nobody's";
     }
-    for (const auto& [id, address] : identity.initial_members) {
-        if (id == 0 || !is_plain(address)) {
-            return path_ + ": member " + std::to_string(id) + " has an impossible id or address";
+    for (const Addresses* addresses : {&identity.founders, &identity.members}) {
+        for (const auto& [id, address] : *addresses) {
+            if (id == 0 || !is_plain(address)) {
+                return path_ + ": member " + std::to_string(id) +
+                       " has an impossible id or address";
+            }
         }
     }
     const std::string bytes = encode_identity(identity);
     if (bytes.size() > identity_bytes_max) {
-        return path_ + ": too many initial members";
+        return path_ + ": too many members";
     }
     const IoResult<void> written =
         write_file_atomically(files_, path_, std::string(identity_name), bytes);
@@ -207,6 +262,55 @@ std::string DataDirectory::initialise(const Identity& identity) {
         return path_ + "/" + std::string(identity_name) + ": " + written.error().message();
     }
     identity_ = identity;
+    return {};
+}
+
+// The identity first: with it the node has no voice, whatever of the old data is still in place.
+std::string DataDirectory::start_afresh(std::uint64_t disk_id) {
+    std::string aside;
+    for (int number = 1; number <= damaged_max && aside.empty(); ++number) {
+        const std::string candidate = path_ + "/damaged-" + std::to_string(number);
+        const IoResult<bool> exists = files_.exists(candidate);
+        if (!exists) {
+            return candidate + ": " + exists.error().message();
+        }
+        aside = *exists ? std::string() : candidate;
+    }
+    if (aside.empty()) {
+        return path_ + ": data was damaged " + std::to_string(damaged_max) +
+               " times already (damaged-1 and so on); look after the disk, then remove them";
+    }
+    Identity identity = *identity_;
+    if (identity.replaced_disk_id == 0 || !identity.joined) {
+        identity.replaced_disk_id = identity.disk_id;
+    }
+    identity.disk_id = disk_id;
+    identity.joined = true;
+    identity.has_log = false;
+    if (std::string error = write(identity); !error.empty()) {
+        return error;
+    }
+    if (const IoResult<void> made = files_.create_directories(aside); !made) {
+        return aside + ": " + made.error().message();
+    }
+    for (const std::string& name : {std::string("wal"), std::string("snapshot")}) {
+        const std::string from = path_ + "/" + name;
+        const IoResult<bool> exists = files_.exists(from);
+        if (!exists) {
+            return from + ": " + exists.error().message();
+        }
+        if (!*exists) {
+            continue;
+        }
+        if (const IoResult<void> moved = files_.rename(from, aside + "/" + name); !moved) {
+            return from + ": " + moved.error().message();
+        }
+    }
+    for (const std::string& directory : {aside, path_}) {
+        if (const IoResult<void> synced = files_.sync_directory(directory); !synced) {
+            return directory + ": " + synced.error().message();
+        }
+    }
     return {};
 }
 

@@ -2,8 +2,8 @@
 //
 // Opened at start on the main thread and kept for the process's life. Holds an exclusive flock on
 // DIR/lock. DIR/identity says which node of which cluster the data belongs to and how the cluster
-// began; it is written once, atomically, before anything else, and a damaged one is an error, never
-// a reason to start afresh. It knows nothing of what is in the write-ahead log (DIR/wal) and the
+// began; it is written atomically, before anything else, and a damaged one is an error, never a
+// reason to start afresh. It knows nothing of what is in the write-ahead log (DIR/wal) and the
 // snapshots (DIR/snapshot).
 #pragma once
 
@@ -23,8 +23,18 @@ namespace cairn::raft {
 struct Identity {
     std::uint64_t cluster_id = 0;
     NodeId node_id = 0;
-    // Who formed the cluster, with the address (host:port) of each one's Raft.
-    std::vector<std::pair<NodeId, std::string>> initial_members;
+    // Drawn at random with the directory: which one of this node's it is. Who lost one and has
+    // another is nobody that anybody promised anything to.
+    std::uint64_t disk_id = 0;
+    std::uint64_t replaced_disk_id = 0;  // the one that was given up as damaged; 0: none
+    // The directory began empty in a cluster that was there already.
+    bool joined = false;
+    // A log was made; when there is none it is lost.
+    bool has_log = false;
+    // Who formed the cluster, with the address (host:port) of each one's Raft; none when joined.
+    std::vector<std::pair<NodeId, std::string>> founders;
+    // Who the members were when that last changed.
+    std::vector<std::pair<NodeId, std::string>> members;
     friend bool operator==(const Identity&, const Identity&) = default;
 };
 
@@ -47,6 +57,15 @@ class DataDirectory {
     const std::optional<Identity>& identity() const { return identity_; }
     // Makes a fresh directory that node's. Returns an empty string, or one line saying why not.
     std::string initialise(const Identity& identity);
+    // Writes down who the members are now. Returns an empty string, or one line saying why not.
+    std::string note_members(std::vector<std::pair<NodeId, std::string>> members);
+    // Writes down that there is a log now; and says, in one line, that it is gone when it is.
+    std::string note_log();
+    std::string missing_log() const;
+    // Puts log and snapshots aside (DIR/damaged-N), and makes this a fresh directory of the same
+    // node, for a node whose data can't be trusted. Returns an empty string, or why not; safe to
+    // be interrupted and begun again.
+    std::string start_afresh(std::uint64_t disk_id);
 
     const std::string& path() const { return path_; }
     std::string wal_directory() const;
@@ -55,6 +74,7 @@ class DataDirectory {
  private:
     DataDirectory(FileSystem& files, std::string path, int lock_descriptor);
     std::string load();
+    std::string write(const Identity& identity);
 
     FileSystem& files_;
     const std::string path_;

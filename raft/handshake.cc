@@ -54,6 +54,8 @@ std::string encode_hello(const Hello& hello) {
     wire.set_to(hello.to);
     wire.set_http_address(hello.http_address);
     wire.set_raft_address(hello.raft_address);
+    wire.set_disk_id(hello.disk_id);
+    wire.set_replaced_disk_id(hello.replaced_disk_id);
     return with_prefix(HandshakeKind::hello, wire.SerializeAsString());
 }
 
@@ -77,6 +79,8 @@ bool decode_hello(std::string_view body, Hello& hello) {
     hello.to = wire.to();
     hello.http_address = wire.http_address();
     hello.raft_address = wire.raft_address();
+    hello.disk_id = wire.disk_id();
+    hello.replaced_disk_id = wire.replaced_disk_id();
     return true;
 }
 
@@ -103,9 +107,21 @@ HandshakeReason validate_hello(const Hello& hello, const HandshakeExpectation& e
     if (hello.to != expected.node_id) {
         return HandshakeReason::wrong_node;
     }
-    const bool is_peer =
-        std::find(expected.peers.begin(), expected.peers.end(), hello.from) != expected.peers.end();
-    return is_peer ? HandshakeReason::accepted : HandshakeReason::unknown_node;
+    if (hello.from == expected.node_id) {
+        return HandshakeReason::other_disk;  // two nodes with one id
+    }
+    if (std::binary_search(expected.removed.begin(), expected.removed.end(), hello.from)) {
+        return HandshakeReason::removed;
+    }
+    const auto known = std::find_if(expected.members.begin(), expected.members.end(),
+                                    [&](const Member& member) { return member.id == hello.from; });
+    if (known == expected.members.end() || known->disk_id == hello.disk_id || hello.disk_id == 0) {
+        return HandshakeReason::accepted;
+    }
+    if (hello.replaced_disk_id != 0) {
+        return HandshakeReason::readmission;
+    }
+    return known->disk_id == 0 ? HandshakeReason::accepted : HandshakeReason::other_disk;
 }
 
 std::string refusal_text(HandshakeReason reason, const Hello& hello,
@@ -125,8 +141,14 @@ std::string refusal_text(HandshakeReason reason, const Hello& hello,
         case HandshakeReason::wrong_node:
             return "this address is " + here + "'s, " + there + " wants node " +
                    std::to_string(hello.to);
-        case HandshakeReason::unknown_node:
-            return here + " knows no member with the id of " + there;
+        case HandshakeReason::removed:
+            return there + " was removed from the cluster";
+        case HandshakeReason::other_disk:
+            return "the cluster knows " + there +
+                   " with another data directory; where that is lost, remove the member and add "
+                   "one with a new id";
+        case HandshakeReason::readmission:
+            return there + " lost its data and waits to be taken in again";
     }
     return "unknown reason";
 }

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "raft/configuration.h"
 #include "raft/types.h"
 
 namespace cairn::raft {
@@ -30,6 +31,8 @@ struct Hello {
     NodeId to = 0;
     std::string http_address;  // the speaker's own; may be empty
     std::string raft_address;
+    std::uint64_t disk_id = 0;           // the speaker's data directory; 0: not said
+    std::uint64_t replaced_disk_id = 0;  // the one it had before that was lost; 0: none
     friend bool operator==(const Hello&, const Hello&) = default;
 };
 
@@ -39,7 +42,9 @@ enum class HandshakeReason : std::uint8_t {
     protocol_version = 2,
     wrong_cluster = 3,
     wrong_node = 4,
-    unknown_node = 5,
+    removed = 5,
+    other_disk = 6,
+    readmission = 7,
 };
 
 struct HelloReply {
@@ -53,7 +58,8 @@ struct HelloReply {
 struct HandshakeExpectation {
     std::uint64_t cluster_id = 0;
     NodeId node_id = 0;
-    std::span<const NodeId> peers;
+    std::span<const Member> members;
+    std::span<const NodeId> removed;  // sorted
 };
 
 // Printable ASCII without blanks, at most address_bytes_max bytes; may be empty.
@@ -66,6 +72,9 @@ std::string encode_hello_reply(const HelloReply& reply);
 bool decode_hello(std::string_view body, Hello& hello);
 bool decode_hello_reply(std::string_view body, HelloReply& reply);
 
+// Who isn't known is welcome too, if it speaks of the same cluster: it may be a member by a change
+// of membership that this node hasn't heard of yet. Who came with another data directory than the
+// one that was noted isn't.
 HandshakeReason validate_hello(const Hello& hello, const HandshakeExpectation& expected);
 // Why a Hello is refused, for the log of either side. Doesn't name this node's cluster id: whoever
 // asks may be anybody.

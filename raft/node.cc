@@ -12,11 +12,7 @@ Node::Node(Core core, Storage& storage, Transport& transport, NodeHandler& handl
       storage_(storage),
       transport_(transport),
       handler_(handler),
-      clock_(core_.log().last_stamp_ns(), steady_ns) {
-    for (const NodeId id : core_.configuration().members()) {
-        heard_.push_back({id, 0});
-    }
-}
+      clock_(core_.log().last_stamp_ns(), steady_ns) {}
 
 void Node::on_message(Message message, std::int64_t steady_ns) {
     const Header header = header_of(message);
@@ -65,6 +61,34 @@ ProposeResult Node::propose(std::span<const Payload> payloads, std::int64_t stea
     return core_.propose(payloads);
 }
 
+ChangeResult Node::change_configuration(const Configuration& next, std::int64_t steady_ns) {
+    core_.set_clock(clock_.now_ns(steady_ns));
+    return core_.change_configuration(next);
+}
+
+void Node::tell_configuration() {
+    const ConfigurationLog& configurations = core_.configurations();
+    const bool committed = configurations.current_index() <= core_.commit_index();
+    if (configurations.version() == seen_configuration_ &&
+        committed == seen_configuration_committed_) {
+        return;
+    }
+    seen_configuration_ = configurations.version();
+    seen_configuration_committed_ = committed;
+    const std::vector<NodeId> members = core_.configuration().members();
+    std::erase_if(heard_, [&](const Heard& heard) {
+        return !std::binary_search(members.begin(), members.end(), heard.id);
+    });
+    for (const NodeId id : members) {
+        const bool known = std::any_of(heard_.begin(), heard_.end(),
+                                       [id](const Heard& heard) { return heard.id == id; });
+        if (!known) {
+            heard_.push_back({id, 0});
+        }
+    }
+    handler_.on_configuration_changed();
+}
+
 bool Node::process() {
     core_.take_ready(!disk_busy_, ready_);
     for (const Message& message : ready_.messages) {
@@ -92,6 +116,7 @@ bool Node::process() {
     for (const InstallSnapshotReply& reply : ready_.snapshot_replies) {
         handler_.on_snapshot_reply(reply);
     }
+    tell_configuration();
     if (seen_term_ != core_.term() || seen_leader_ != core_.leader_id() ||
         seen_role_ != core_.role()) {
         seen_term_ = core_.term();

@@ -27,6 +27,8 @@ class NodeHandler {
     virtual void on_read(const ReadState& read) = 0;
     // Role, term or leader changed.
     virtual void on_leadership_changed() = 0;
+    // Another configuration is in force, or another one is committed.
+    virtual void on_configuration_changed() = 0;
     // A member needs the newest snapshot.
     virtual void on_snapshot_wanted(NodeId peer) = 0;
     // A chunk of a snapshot from the leader, and a member's answer to one of ours.
@@ -49,6 +51,7 @@ class Node {
     ProposeResult propose(std::span<const Payload> payloads, std::int64_t steady_ns);
     ReadId read_index() { return core_.read_index(); }
     bool transfer_leadership(NodeId target) { return core_.transfer_leadership(target); }
+    ChangeResult change_configuration(const Configuration& next, std::int64_t steady_ns);
 
     // See Core's functions of these names.
     Index compact(Index index) { return core_.compact(index); }
@@ -79,6 +82,7 @@ class Node {
         std::int64_t steady_ns = 0;
     };
     void note_heard(NodeId peer, std::int64_t steady_ns);
+    void tell_configuration();
 
     Core core_;
     Storage& storage_;
@@ -91,6 +95,8 @@ class Node {
     Term seen_term_ = 0;
     NodeId seen_leader_ = 0;
     RoleName seen_role_ = RoleName::follower;
+    std::uint64_t seen_configuration_ = 0;
+    bool seen_configuration_committed_ = false;
 };
 
 }  // namespace cairn::raft

@@ -66,7 +66,26 @@ PeerAcceptor::PeerAcceptor(net::io_context& context, const TcpTransportOptions& 
       deadline_timer_(context),
       log_once_(logged_refusals_max) {
     for (const PeerAddress& peer : options.peers) {
-        peers_.push_back(peer.id);
+        members_.push_back({peer.id, {}, 0, false});
+    }
+}
+
+HandshakeExpectation PeerAcceptor::expectation() const {
+    return {cluster_id_, node_id_, members_, removed_};
+}
+
+void PeerAcceptor::set_members(std::span<const Member> members, std::span<const NodeId> removed) {
+    members_.assign(members.begin(), members.end());
+    removed_.assign(removed.begin(), removed.end());
+    std::vector<ConnectionPointer> unwelcome;
+    for (const ConnectionPointer& connection : connections_) {
+        if (connection->is_accepted &&
+            validate_hello(connection->hello, expectation()) != HandshakeReason::accepted) {
+            unwelcome.push_back(connection);
+        }
+    }
+    for (const ConnectionPointer& connection : unwelcome) {
+        remove(connection);
     }
 }
 
@@ -257,7 +276,7 @@ net::awaitable<bool> PeerAcceptor::shake_hands(std::shared_ptr<PeerAcceptor> sel
     if (!received) {
         co_return false;
     }
-    const HandshakeExpectation expected{self->cluster_id_, self->node_id_, self->peers_};
+    const HandshakeExpectation expected = self->expectation();
     HelloReply reply;
     reply.reason = validate_hello(connection->hello, expected);
     const bool welcome = reply.reason == HandshakeReason::accepted;
@@ -267,6 +286,11 @@ net::awaitable<bool> PeerAcceptor::shake_hands(std::shared_ptr<PeerAcceptor> sel
         reply.text = refusal_text(reply.reason, connection->hello, expected);
         self->refuse(*connection, reply.text);
     }
+    if (reply.reason == HandshakeReason::readmission) {
+        // What the lost data directory had to say doesn't count any more.
+        self->remove_connection_of(connection->hello.from);
+        self->receiver_.on_disk_replaced(connection->hello.from, connection->hello.disk_id);
+    }
     const std::string bytes = encode_hello_reply(reply);
     const net::const_buffer buffer = net::buffer(bytes);
     const auto [error, written] = co_await net::async_write(connection->socket, buffer, as_value);
@@ -275,18 +299,21 @@ net::awaitable<bool> PeerAcceptor::shake_hands(std::shared_ptr<PeerAcceptor> sel
 
 // A peer that dials again has given up its older connection, whether we have noticed or not.
 void PeerAcceptor::adopt(const ConnectionPointer& connection) {
-    const NodeId peer = connection->hello.from;
+    remove_connection_of(connection->hello.from);
+    if (stopped_) {  // by whom remove() told
+        return;
+    }
+    connection->is_accepted = true;
+    events_.on_peer_heard(connection->hello);
+}
+
+void PeerAcceptor::remove_connection_of(NodeId peer) {
     const auto older =
         std::find_if(connections_.begin(), connections_.end(),
                      [peer](const auto& c) { return c->is_accepted && c->hello.from == peer; });
     if (older != connections_.end()) {
         remove(ConnectionPointer(*older));  // a copy: the list's own goes
     }
-    if (stopped_) {  // by whom remove() told
-        return;
-    }
-    connection->is_accepted = true;
-    events_.on_peer_heard(connection->hello);
 }
 
 void PeerAcceptor::remove(const ConnectionPointer& connection) {

@@ -43,6 +43,8 @@ class PeerAcceptor : public std::enable_shared_from_this<PeerAcceptor> {
     // Begins to accept; after listen().
     void start();
     void stop();
+    // Who is welcome from now on; who isn't any more loses its connection.
+    void set_members(std::span<const Member> members, std::span<const NodeId> removed);
 
     std::uint16_t port() const { return port_; }
     bool hears(NodeId peer) const;
@@ -66,6 +68,8 @@ class PeerAcceptor : public std::enable_shared_from_this<PeerAcceptor> {
     void take(boost::asio::ip::tcp::socket socket);
     void adopt(const ConnectionPointer& connection);
     void remove(const ConnectionPointer& connection);
+    void remove_connection_of(NodeId peer);
+    HandshakeExpectation expectation() const;
     bool deliver(Connection& connection);
     FrameFault deliver_frame(const Frame& frame, NodeId peer);
     void refuse(const Connection& connection, std::string_view reason);
@@ -78,7 +82,8 @@ class PeerAcceptor : public std::enable_shared_from_this<PeerAcceptor> {
     const std::uint64_t frame_bytes_max_;
     const std::chrono::milliseconds handshake_timeout_;
     const std::size_t connections_max_;
-    std::vector<NodeId> peers_;
+    std::vector<Member> members_;
+    std::vector<NodeId> removed_;
     PeerAcceptorEvents& events_;
     TransportReceiver& receiver_;
 

@@ -38,6 +38,8 @@ PeerLink::PeerLink(net::io_context& context, const TcpTransportOptions& options,
       node_id_(options.node_id),
       http_address_(options.http_address),
       raft_address_(std::move(raft_address)),
+      disk_id_(options.disk_id),
+      replaced_disk_id_(options.replaced_disk_id),
       peer_(peer),
       address_(address_text(peer.host, peer.port)),
       connect_timeout_ms_(options.connect_timeout_ms),
@@ -238,6 +240,8 @@ net::awaitable<PeerLink::DialOutcome> PeerLink::shake_hands(std::shared_ptr<Peer
     hello.to = self->peer_.id;
     hello.http_address = self->http_address_;
     hello.raft_address = self->raft_address_;
+    hello.disk_id = self->disk_id_;
+    hello.replaced_disk_id = self->replaced_disk_id_;
     const std::string bytes = encode_hello(hello);
     const net::const_buffer hello_buffer = net::buffer(bytes);
     const auto [write_error, written] =
@@ -266,6 +270,9 @@ net::awaitable<PeerLink::DialOutcome> PeerLink::shake_hands(std::shared_ptr<Peer
     }
     if (reply.reason != HandshakeReason::accepted) {
         self->failure_ = reply.text;
+        if (reply.reason == HandshakeReason::removed) {
+            self->events_.on_link_refused_as_removed(self->peer_.id);
+        }
         co_return DialOutcome::refused;
     }
     if (self->timed_out_) {  // just after the last byte: the socket is closed already

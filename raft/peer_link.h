@@ -33,6 +33,8 @@ class PeerLinkEvents {
     virtual ~PeerLinkEvents() = default;
     virtual void on_link_up(NodeId peer, const std::string& http_address) = 0;
     virtual void on_link_down(NodeId peer) = 0;
+    // The peer says that we are a member no more.
+    virtual void on_link_refused_as_removed(NodeId peer) = 0;
 };
 
 class PeerLink : public std::enable_shared_from_this<PeerLink> {
@@ -84,6 +86,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     const NodeId node_id_;
     const std::string http_address_;
     const std::string raft_address_;
+    const std::uint64_t disk_id_;
+    const std::uint64_t replaced_disk_id_;
     const PeerAddress peer_;
     const std::string address_;
     const int connect_timeout_ms_;

@@ -1,5 +1,7 @@
 #include "raft/peer_socket.h"
 
+#include <charconv>
+
 #include <netinet/tcp.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
@@ -38,6 +40,28 @@ void tune_peer_socket(boost::asio::ip::tcp::socket& socket) {
 std::string address_text(const std::string& host, std::uint16_t port) {
     const bool is_ipv6 = host.find(':') != std::string::npos;
     return (is_ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+std::optional<PeerAddress> parse_peer_address(NodeId id, std::string_view text) {
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) {
+        return std::nullopt;
+    }
+    std::string_view host = text.substr(0, colon);
+    const std::string_view port = text.substr(colon + 1);
+    const bool bracketed = host.size() > 2 && host.starts_with('[') && host.ends_with(']');
+    if (bracketed) {
+        host = host.substr(1, host.size() - 2);
+    }
+    PeerAddress address{id, std::string(host), 0};
+    const std::from_chars_result read =
+        std::from_chars(port.data(), port.data() + port.size(), address.port);
+    const bool is_ipv6 = host.find(':') != std::string_view::npos;
+    if (host.empty() || is_ipv6 != bracketed || address.port == 0 || read.ec != std::errc() ||
+        read.ptr != port.data() + port.size()) {
+        return std::nullopt;
+    }
+    return address;
 }
 
 void TaskEnd::operator()(const std::exception_ptr& exception) const {

@@ -3,9 +3,13 @@
 
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include <boost/asio/ip/tcp.hpp>
+
+#include "raft/tcp_transport.h"
 
 namespace cairn::raft {
 
@@ -15,6 +19,9 @@ void tune_peer_socket(boost::asio::ip::tcp::socket& socket);
 
 // "host:port", with brackets where the host is an IPv6 address.
 std::string address_text(const std::string& host, std::uint16_t port);
+
+// What address_text() makes, taken apart; nothing when it is no such text.
+std::optional<PeerAddress> parse_peer_address(NodeId id, std::string_view text);
 
 // The handler of every coroutine of the transport: one that ended by an exception (memory gone, a
 // receiver that threw) can't be gone on without, so after the log the exception goes on to whoever

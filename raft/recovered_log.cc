@@ -31,6 +31,15 @@ std::optional<RecoveredLog> recover_log(const LogPosition& base, const Configura
     const bool matches = has_base_entry ? std::prev(after)->index == base.index &&
                                               std::prev(after)->term == base.term
                                         : after == entries.end() || after->term >= base.term;
+    for (auto entry = after; matches && entry != entries.end(); ++entry) {
+        Configuration ignored;
+        if (entry->kind == EntryKind::configuration &&
+            !decode_configuration(entry->payload.view(), ignored)) {
+            error = "the configuration at index " + std::to_string(entry->index) +
+                    " is of a kind that this program doesn't know";
+            return std::nullopt;
+        }
+    }
     if (matches) {
         start.entries.assign(std::make_move_iterator(after),
                              std::make_move_iterator(entries.end()));

@@ -1,5 +1,7 @@
 #include "raft/tcp_transport.h"
 
+#include <algorithm>
+
 #include <boost/asio/io_context.hpp>
 
 #include "raft/handshake.h"
@@ -8,6 +10,12 @@
 #include "raft/peer_socket.h"
 
 namespace cairn::raft {
+
+namespace {
+
+constexpr int guests_max = 16;
+
+}  // namespace
 
 class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvents {
  public:
@@ -25,16 +33,42 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
             acceptor_.reset();
             return error;
         }
-        const std::string raft_address = options_.raft_address.empty()
-                                             ? address_text(options_.listen_host, acceptor_->port())
-                                             : options_.raft_address;
+        raft_address_ = options_.raft_address.empty()
+                            ? address_text(options_.listen_host, acceptor_->port())
+                            : options_.raft_address;
         acceptor_->start();
         for (const PeerAddress& peer : options_.peers) {
-            peers_.push_back(
-                {std::make_shared<PeerLink>(context_, options_, peer, raft_address, *this), {}});
-            peers_.back().link->start();
+            add(peer, false);
         }
         return {};
+    }
+
+    void set_members(std::span<const Member> members, std::span<const NodeId> removed) {
+        if (acceptor_ == nullptr) {
+            return;  // not started
+        }
+        std::vector<Peer> kept;
+        for (Peer& peer : peers_) {
+            const Member* member = find(members, peer.link->peer());
+            if (member != nullptr && member->address == peer.link->peer_address()) {
+                peer.is_guest = false;
+                kept.push_back(std::move(peer));
+            } else if (member == nullptr && peer.is_guest &&
+                       !std::binary_search(removed.begin(), removed.end(), peer.link->peer())) {
+                kept.push_back(std::move(peer));
+            } else {
+                peer.link->stop();
+            }
+        }
+        peers_ = std::move(kept);
+        for (const Member& member : members) {
+            const std::optional<PeerAddress> address =
+                parse_peer_address(member.id, member.address);
+            if (member.id != options_.node_id && find(member.id) == nullptr && address) {
+                add(*address, false);
+            }
+        }
+        acceptor_->set_members(members, removed);
     }
 
     void stop() {
@@ -69,6 +103,7 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
             status.connected = peer.link->is_up();
             status.heard = acceptor_->hears(status.id);
             status.dropped_frames = peer.link->dropped_frames();
+            status.disk_id = peer.disk_id;
             statuses.push_back(std::move(status));
         }
         return statuses;
@@ -81,17 +116,63 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
 
     void on_link_down(NodeId node) override { receiver_.on_peer_disconnected(node); }
 
+    void on_link_refused_as_removed(NodeId node) override { receiver_.on_removed(node); }
+
     void on_peer_heard(const Hello& hello) override {
+        if (find(hello.from) == nullptr) {
+            greet_guest(hello);
+        }
         learn_address(hello.from, hello.http_address);
+        Peer* peer = find(hello.from);
+        if (peer != nullptr && peer->disk_id != hello.disk_id) {
+            peer->disk_id = hello.disk_id;
+            receiver_.on_delivered();  // something to act on
+        }
     }
 
-    void on_peer_lost(NodeId node) override { receiver_.on_peer_disconnected(node); }
+    void on_peer_lost(NodeId node) override {
+        const auto guest = std::find_if(peers_.begin(), peers_.end(), [node](const Peer& peer) {
+            return peer.is_guest && peer.link->peer() == node;
+        });
+        if (guest != peers_.end()) {
+            guest->link->stop();
+            peers_.erase(guest);
+        }
+        receiver_.on_peer_disconnected(node);
+    }
 
  private:
     struct Peer {
         std::shared_ptr<PeerLink> link;
         std::string http_address;
+        std::uint64_t disk_id = 0;
+        bool is_guest = false;  // not a member that this node knows
     };
+
+    static const Member* find(std::span<const Member> members, NodeId node) {
+        const auto found = std::find_if(members.begin(), members.end(),
+                                        [node](const Member& member) { return member.id == node; });
+        return found == members.end() ? nullptr : &*found;
+    }
+
+    void add(const PeerAddress& address, bool is_guest) {
+        peers_.push_back(
+            {std::make_shared<PeerLink>(context_, options_, address, raft_address_, *this),
+             {},
+             0,
+             is_guest});
+        peers_.back().link->start();
+    }
+
+    void greet_guest(const Hello& hello) {
+        const auto guests = std::count_if(peers_.begin(), peers_.end(),
+                                          [](const Peer& peer) { return peer.is_guest; });
+        const std::optional<PeerAddress> address =
+            parse_peer_address(hello.from, hello.raft_address);
+        if (address && guests < guests_max) {
+            add(*address, true);
+        }
+    }
 
     Peer* find(NodeId node) {
         for (Peer& peer : peers_) {
@@ -113,6 +194,7 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
     const TcpTransportOptions options_;
     TransportReceiver& receiver_;
     std::shared_ptr<PeerAcceptor> acceptor_;
+    std::string raft_address_;
     std::vector<Peer> peers_;
 };
 
@@ -149,6 +231,10 @@ void TcpTransport::flush() {
 
 std::uint16_t TcpTransport::listen_port() const {
     return impl_->listen_port();
+}
+
+void TcpTransport::set_members(std::span<const Member> members, std::span<const NodeId> removed) {
+    impl_->set_members(members, removed);
 }
 
 std::vector<PeerStatus> TcpTransport::peers() const {

@@ -10,6 +10,9 @@
 // queued in a turn leaves in one gathered write, made by flush() itself as far as the socket takes
 // it at once; large payloads are not copied.
 //
+// A node of the same cluster that is no member here may be one by a change that hasn't come here
+// yet: it is heard and answered, at the address that it tells, while its connection lasts.
+//
 // It promises nothing about delivery and knows nothing of Raft's rules. The receiver is never
 // called from within send(), send_application() or flush(). A name that the system's resolver takes
 // long to answer for delays the dialling of other names.
@@ -38,10 +41,12 @@ struct TcpTransportOptions {
     std::uint64_t cluster_id = 0;
     NodeId node_id = 0;
     std::string listen_host;
-    std::uint16_t listen_port = 0;   // 0: any free port (tests)
-    std::string http_address;        // ours, told to peers in the handshake
-    std::string raft_address;        // likewise; empty: the listening address
-    std::vector<PeerAddress> peers;  // without ourselves
+    std::uint16_t listen_port = 0;       // 0: any free port (tests)
+    std::string http_address;            // ours, told to peers in the handshake
+    std::string raft_address;            // likewise; empty: the listening address
+    std::uint64_t disk_id = 0;           // ours, likewise
+    std::uint64_t replaced_disk_id = 0;  // likewise
+    std::vector<PeerAddress> peers;      // without ourselves, until set_members()
     std::uint64_t frame_bytes_max = 16U << 20;
     std::uint64_t outbox_bytes_max = 32U << 20;
     std::uint64_t outbox_frames_max = 8192;
@@ -71,6 +76,7 @@ class TcpTransport final : public Transport {
     void flush() override;
 
     std::uint16_t listen_port() const;  // the real one
+    void set_members(std::span<const Member> members, std::span<const NodeId> removed) override;
     std::vector<PeerStatus> peers() const override;
 
  private:

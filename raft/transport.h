@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,9 +20,10 @@ namespace cairn::raft {
 struct PeerStatus {
     NodeId id = 0;
     std::string raft_address;
-    std::string http_address;  // empty until the peer has told us
-    bool connected = false;    // our connection to it
-    bool heard = false;        // its connection to us
+    std::string http_address;   // empty until the peer has told us
+    std::uint64_t disk_id = 0;  // that it came with; 0: it has not told us
+    bool connected = false;     // our connection to it
+    bool heard = false;         // its connection to us
     std::uint64_t dropped_frames = 0;
 };
 
@@ -38,6 +40,11 @@ class Transport {
     // End of a turn: everything queued goes out, one gathered write per peer.
     virtual void flush() = 0;
 
+    // Who the members are from now on: connections to others end, those to new ones are made. Who
+    // is in `removed` is told so; who is in neither may speak to us and is answered. Ourselves
+    // among them are passed over.
+    virtual void set_members(std::span<const Member> members, std::span<const NodeId> removed) = 0;
+
     virtual std::vector<PeerStatus> peers() const = 0;
 };
 
@@ -50,6 +57,11 @@ class TransportReceiver {
     // The connection to `peer` came up or went down.
     virtual void on_peer_connected(NodeId peer) = 0;
     virtual void on_peer_disconnected(NodeId peer) = 0;
+    // A member says that this node is one no more.
+    virtual void on_removed(NodeId by) = 0;
+    // A member lost its data directory and asks to be taken in with another. Until then it is not
+    // listened to.
+    virtual void on_disk_replaced(NodeId peer, std::uint64_t disk_id) = 0;
     // All that one read from the network brought has been delivered: a good moment to act on it.
     virtual void on_delivered() = 0;
 };

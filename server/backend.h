@@ -57,6 +57,14 @@ struct ClusterStatus {
     std::vector<MemberStatus> members;
 };
 
+// What became of a change of the membership.
+enum class MembershipOutcome : std::uint8_t {
+    done,
+    unchanged,  // it was so already
+    conflict,   // it can't be, or not now: 409; the operation's error says why
+    not_found,  // there is no such member
+};
+
 // One question to the node. Reused by its session from request to request: `reset` keeps memory.
 struct Operation {
     enum class Kind : std::uint8_t {
@@ -66,6 +74,8 @@ struct Operation {
         cluster_status,
         take_snapshot,
         transfer_leadership,
+        add_member,
+        remove_member,
     };
 
     Kind kind = Kind::get;
@@ -81,8 +91,10 @@ struct Operation {
     Consistency consistency = Consistency::linearizable;
     std::uint64_t min_index = 0;  // wait until the node has applied this
 
-    // transfer_leadership: who is to lead
+    // transfer_leadership: who is to lead; add_member, remove_member: who
     std::uint64_t member = 0;
+    std::string member_address;  // add_member: host:port of its Raft
+    bool stays_learner = false;  // add_member: not to become a voter
 
     // The answer.
     Failure failure = Failure::none;
@@ -93,7 +105,8 @@ struct Operation {
     std::int64_t utc_offset_ns = 0;    // deadline + this = UTC
     ClusterStatus cluster;             // cluster_status
     std::uint64_t snapshot_index = 0;  // take_snapshot: everything up to it is included
-    std::string error;                 // take_snapshot, transfer_leadership: why not, or empty
+    MembershipOutcome membership = MembershipOutcome::done;  // add_member, remove_member
+    std::string error;  // why not, or empty: of what concerns the cluster
 
     // Called once on the gateway's thread, unless the gateway reset it because the client is gone.
     std::function<void()> on_done;

@@ -57,6 +57,8 @@ struct Exchange {
         readiness,
         snapshot_taken,
         transferred,
+        member_added,
+        member_removed,
     };
 
     HttpResponse response;

@@ -97,6 +97,15 @@ std::string apply_initial_cluster(Texts texts, ServeOptions& options) {
     return {};
 }
 
+std::string apply_join(Texts texts, ServeOptions& options) {
+    ParseResult<Address> address = parse_address(texts.front(), PortZero::refused);
+    if (!address) {
+        return address.error().text;
+    }
+    options.join = *std::move(address);
+    return {};
+}
+
 std::string apply_unsafe_no_fsync(Texts texts, ServeOptions& options) {
     const std::string& text = texts.front();
     if (text != "true" && text != "1" && text != "false" && text != "0") {
@@ -204,6 +213,11 @@ constexpr auto settings = std::to_array<Setting>({
      "1=HOST:PORT,2=HOST:PORT,…, the same on every node; used on\n"
      "the first start only",
      apply_initial_cluster},
+    {"join", SettingKind::text, "HOST:PORT", "",
+     "The HTTP address of any member of a running cluster that this\n"
+     "node is to join, with --raft as its address for the others;\n"
+     "used on the first start only",
+     apply_join},
     {"heartbeat-ms", SettingKind::number, "MS", "50",
      "Time between two heartbeats of the leader, 10 to 60000",
      apply_number<&Options::heartbeat_ms, 10, 60000>},
@@ -256,6 +270,12 @@ std::string objection_to(const ServeOptions& options) {
     if (options.initial_cluster && !has_member(*options.initial_cluster, options.id)) {
         return "id " + number(options.id) + " is not in the initial cluster " +
                in_quotes(initial_cluster_text(*options.initial_cluster), 1000);
+    }
+    if (options.join && options.initial_cluster) {
+        return "join and initial-cluster exclude each other: a node founds a cluster or joins one";
+    }
+    if (options.join && (!options.raft_given || options.raft.is_wildcard())) {
+        return "join needs raft, the address at which the members reach this node";
     }
     if (options.http == options.raft) {
         return "http and raft are the same address " + options.http.text();

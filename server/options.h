@@ -30,6 +30,8 @@ struct ServeOptions {
     bool raft_given = false;  // else an initialised data directory knows better
     std::optional<InitialCluster> initial_cluster;  // none: this node alone; contains id
 
+    std::optional<Address> join;  // the HTTP address of a member; with an explicit raft address
+
     int heartbeat_ms = 50;
     int election_timeout_ms = 300;  // at least 2 * heartbeat_ms
     std::uint64_t snapshot_entries = 100000;

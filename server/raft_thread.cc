@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
+#include <spdlog/spdlog.h>
 
 namespace cairn::server {
 
@@ -18,6 +19,10 @@ class RaftThread::Relay final : public raft::TransportReceiver {
     }
     void on_peer_connected(raft::NodeId peer) override { replica->on_peer_connected(peer); }
     void on_peer_disconnected(raft::NodeId peer) override { replica->on_peer_disconnected(peer); }
+    void on_removed(raft::NodeId by) override { replica->on_removed(by); }
+    void on_disk_replaced(raft::NodeId peer, std::uint64_t disk_id) override {
+        replica->on_disk_replaced(peer, disk_id);
+    }
     void on_delivered() override { replica->on_delivered(); }
 };
 
@@ -42,7 +47,8 @@ class RaftThread::Runner final : public SnapshotRunner {
     raft::SnapshotThread thread_;
 };
 
-RaftThread::RaftThread(const RaftThreadOptions& options, Data data, NodeView& view)
+RaftThread::RaftThread(const RaftThreadOptions& options, Data data, raft::DataDirectory& directory,
+                       NodeView& view)
     : options_(options), relay_(std::make_unique<Relay>()) {
     transport_ = std::make_unique<raft::TcpTransport>(context_, options_.transport, *relay_);
     disk_ = std::make_unique<raft::DiskThread>(
@@ -52,6 +58,16 @@ RaftThread::RaftThread(const RaftThreadOptions& options, Data data, NodeView& vi
             });
         });
     runner_ = std::make_unique<Runner>(std::move(data.snapshots), context_);
+    // Only a hint for a start without a log, so it may fail, and wait for the thread that writes.
+    options_.replica.on_members = [this, &directory](const Membership::Members& members) {
+        runner_->run(
+            [&directory, members](raft::SnapshotStore&) {
+                if (const std::string error = directory.note_members(members); !error.empty()) {
+                    spdlog::warn("can't write down who the members are: {}", error);
+                }
+            },
+            [] {});
+    };
     if (data.log.log_replaced) {
         disk_->reset_log(options_.core.group, data.log.start.base.index + 1);
     }

@@ -15,6 +15,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "raft/data_directory.h"
 #include "raft/disk_thread.h"
 #include "raft/recovered_log.h"
 #include "raft/snapshot_thread.h"
@@ -41,7 +42,8 @@ class RaftThread {
         raft::RecoveredLog log;
     };
 
-    RaftThread(const RaftThreadOptions& options, Data data, NodeView& view);
+    RaftThread(const RaftThreadOptions& options, Data data, raft::DataDirectory& directory,
+               NodeView& view);
     ~RaftThread();
     RaftThread(const RaftThread&) = delete;
     RaftThread& operator=(const RaftThread&) = delete;

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "fsm/command.h"
+#include "server/cluster_view.h"
 
 namespace cairn::server {
 
@@ -19,20 +20,6 @@ constexpr std::int64_t quiet_publish_interval_ns = 1000 * ns_per_ms;
 constexpr std::int64_t utc_tolerance_ns = 500 * ns_per_ms;
 // A clock command that got lost with its leader is proposed again after this.
 constexpr std::int64_t clock_retry_ns = 1000 * ns_per_ms;
-
-std::string_view name_of(raft::RoleName role) {
-    switch (role) {
-        case raft::RoleName::follower:
-            return "follower";
-        case raft::RoleName::pre_candidate:
-            return "pre_candidate";
-        case raft::RoleName::candidate:
-            return "candidate";
-        case raft::RoleName::leader:
-            break;
-    }
-    return "leader";
-}
 
 }  // namespace
 
@@ -53,6 +40,9 @@ Replica::Replica(raft::Core core, fsm::StateMachine state, raft::Storage& storag
           node_, storage, state_machine_, runner, options.snapshots, options.cluster_id,
           [this](fsm::StateMachine machine) { return install(std::move(machine)); },
           [this] { request_turn_(); }),
+      membership_(
+          node_, transport, options.membership, [this] { return cluster_status(); },
+          [this] { hand_over_leadership(); }, options.on_members),
       steady_ns_(clock.steady_ns()),
       leaderless_since_ns_(steady_ns_) {
     view_.node = node_.core().id();
@@ -74,6 +64,10 @@ void Replica::submit(std::shared_ptr<Operation> operation, Port& port) {
             break;
         case Operation::Kind::transfer_leadership:
             start_transfer(std::move(operation), port);
+            break;
+        case Operation::Kind::add_member:
+        case Operation::Kind::remove_member:
+            membership_.submit(std::move(operation), port, steady_ns_);
             break;
         case Operation::Kind::get:
         case Operation::Kind::list:
@@ -195,6 +189,7 @@ void Replica::turn() {
     const bool more = node_.process();
     publish_events();
     snapshots_.turn(steady_ns_);
+    membership_.turn(steady_ns_);
     serve_reads();
     finish_transfers();
     end_late_snapshot_requests();
@@ -210,6 +205,10 @@ void Replica::turn() {
     }
     if (more) {
         request_turn_();
+    }
+    if (membership_.removed() && !removal_told_) {
+        removal_told_ = true;
+        options_.on_removed();
     }
 }
 
@@ -269,7 +268,7 @@ void Replica::on_read(const raft::ReadState& read) {
 
 void Replica::on_leadership_changed() {
     const raft::Core& core = node_.core();
-    spdlog::info("{} in term {}, leader {}", name_of(core.role()), core.term(),
+    spdlog::info("{} in term {}, leader {}", role_text(core.role()), core.term(),
                  core.leader_id() == 0 ? std::string("unknown") : std::to_string(core.leader_id()));
     clock_pending_ = false;
     // Elections that come to nothing don't make the wait begin anew.
@@ -279,6 +278,10 @@ void Replica::on_leadership_changed() {
         leaderless_since_ns_ = steady_ns_;
     }
     request_turn_();
+}
+
+void Replica::on_configuration_changed() {
+    membership_.on_configuration_changed();
 }
 
 void Replica::on_snapshot_wanted(raft::NodeId peer) {
@@ -328,6 +331,10 @@ void Replica::on_application(raft::NodeId from, std::string_view bytes) {
         writes_.on_forward_request(from, *note_.mutable_forward_request(), steady_ns_);
     } else if (note_.has_forward_reply()) {
         writes_.on_forward_reply(from, *note_.mutable_forward_reply(), steady_ns_);
+    } else if (note_.has_membership_request()) {
+        membership_.on_request(from, note_.membership_request(), steady_ns_);
+    } else if (note_.has_membership_reply()) {
+        membership_.on_reply(from, note_.membership_reply());
     } else if (note_.has_transfer_request()) {
         node_.transfer_leadership(note_.transfer_request().target());
     }
@@ -341,6 +348,16 @@ void Replica::on_peer_connected(raft::NodeId peer) {
 void Replica::on_peer_disconnected(raft::NodeId peer) {
     node_.on_peer_disconnected(peer);
     writes_.on_peer_disconnected(peer);
+    request_turn_();
+}
+
+void Replica::on_removed(raft::NodeId by) {
+    membership_.on_removed(by);
+    request_turn_();
+}
+
+void Replica::on_disk_replaced(raft::NodeId peer, std::uint64_t disk_id) {
+    membership_.on_disk_replaced(peer, disk_id);
     request_turn_();
 }
 
@@ -484,6 +501,7 @@ void Replica::hand_over_leadership() {
 void Replica::stop() {
     stopped_ = true;
     writes_.fail_all();
+    membership_.stop();
     std::vector<Read> all;
     reads_.take_all(all);
     for (Read& read : all) {
@@ -506,59 +524,10 @@ void Replica::stop() {
     }
 }
 
-ClusterStatus Replica::cluster_status() {
-    const raft::Core& core = node_.core();
-    ClusterStatus status;
-    status.cluster_id = options_.cluster_id;
-    status.node = core.id();
-    status.state = name_of(core.role());
-    status.leader = core.leader_id();
-    status.term = core.term();
-    status.commit_index = core.commit_index();
-    status.applied_index = state_machine_.applied_index();
-    status.last_index = core.log().last_index();
-    status.ready = core.leader_id() != 0 && status.applied_index == status.commit_index;
-    const std::vector<raft::PeerStatus> peers = transport_.peers();
-    for (const raft::NodeId id : core.configuration().members()) {
-        status.members.push_back(member_status(id, peers));
-    }
-    return status;
-}
-
-MemberStatus Replica::member_status(raft::NodeId id, const std::vector<raft::PeerStatus>& peers) {
-    const raft::Core& core = node_.core();
-    MemberStatus member;
-    member.id = id;
-    member.voter = core.configuration().is_voter(id);
-    if (id == core.id()) {
-        member.raft_address = options_.raft_address;
-        member.http_address = options_.http_address;
-        member.state = name_of(core.role());
-        member.match_index = core.log().stable_index();
-        member.last_contact_ms = 0;
-    }
-    for (const raft::PeerStatus& peer : peers) {
-        if (peer.id != id) {
-            continue;
-        }
-        member.raft_address = peer.raft_address;
-        member.http_address = peer.http_address;
-        member.state = !peer.connected && !peer.heard ? "unreachable"
-                       : id == core.leader_id()       ? "leader"
-                                                      : "follower";
-        // Members other than the leader have nothing to say to a follower.
-        const bool talks = core.is_leader() || id == core.leader_id();
-        if (const std::int64_t heard_ns = node_.last_heard_ns(id); talks && heard_ns != 0) {
-            member.last_contact_ms = (steady_ns_ - heard_ns) / ns_per_ms;
-        }
-    }
-    for (const raft::Progress& progress : core.progress()) {
-        if (progress.id == id) {
-            member.match_index = progress.match_index;
-            member.lag = core.log().last_index() - progress.match_index;
-        }
-    }
-    return member;
+ClusterStatus Replica::cluster_status() const {
+    return describe_cluster(node_, transport_.peers(),
+                            {options_.cluster_id, options_.http_address, options_.raft_address,
+                             state_machine_.applied_index(), steady_ns_});
 }
 
 }  // namespace cairn::server

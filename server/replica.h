@@ -19,6 +19,7 @@
 #include "raft/transport.h"
 #include "server/backend.h"
 #include "server/clock.h"
+#include "server/membership.h"
 #include "server/port.h"
 #include "server/read_queue.h"
 #include "server/snapshot_service.h"
@@ -35,6 +36,10 @@ struct ReplicaOptions {
     fsm::HistoryOptions history;
     SnapshotLimits snapshots;
     std::uint64_t random_seed = 0;
+    MembershipOptions membership;
+    // On the raft thread: the members have changed; this node was removed.
+    std::function<void(const Membership::Members&)> on_members = [](const auto&) {};
+    std::function<void()> on_removed = [] {};
 };
 
 class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
@@ -68,6 +73,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     void on_committed(const raft::Entry& entry) override;
     void on_read(const raft::ReadState& read) override;
     void on_leadership_changed() override;
+    void on_configuration_changed() override;
     void on_snapshot_wanted(raft::NodeId peer) override;
     void on_snapshot_chunk(const raft::InstallSnapshot& chunk) override;
     void on_snapshot_reply(const raft::InstallSnapshotReply& reply) override;
@@ -76,6 +82,8 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     void on_application(raft::NodeId from, std::string_view bytes) override;
     void on_peer_connected(raft::NodeId peer) override;
     void on_peer_disconnected(raft::NodeId peer) override;
+    void on_removed(raft::NodeId by) override;
+    void on_disk_replaced(raft::NodeId peer, std::uint64_t disk_id) override;
     void on_delivered() override;
 
  private:
@@ -104,8 +112,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     void publish_events();
     void sweep();
     std::int64_t leaderless_ns() const;
-    ClusterStatus cluster_status();
-    MemberStatus member_status(raft::NodeId id, const std::vector<raft::PeerStatus>& peers);
+    ClusterStatus cluster_status() const;
 
     raft::Transport& transport_;
     ReplicaOptions options_;
@@ -118,6 +125,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     WriteQueue writes_;
     ReadQueue reads_;
     SnapshotService snapshots_;
+    Membership membership_;
     std::vector<Transfer> transfers_;
     std::vector<std::shared_ptr<SnapshotRequest>> snapshot_requests_;
     std::int64_t steady_ns_;  // read at the beginning of whatever is being handled
@@ -132,6 +140,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     std::vector<Port*> listeners_;
     v1::PeerNote note_;
     std::string clock_command_;
+    bool removal_told_ = false;
     bool stopped_ = false;
 };
 

@@ -7,6 +7,7 @@
 #include "server/cluster_json.h"
 #include "server/duration.h"
 #include "server/host_check.h"
+#include "server/members_api.h"
 #include "server/percent.h"
 #include "server/protobuf_api.h"
 #include "server/value_api.h"
@@ -27,6 +28,8 @@ enum class Resource : std::uint8_t {
     cluster,
     take_snapshot,
     transfer,
+    members,
+    member,
     livez,
     readyz,
     page,    // what a person sees in a browser
@@ -48,6 +51,8 @@ constexpr Route routes[] = {
     {"/v1/cluster", Resource::cluster, "GET, HEAD, OPTIONS"},
     {"/v1/cluster/snapshot", Resource::take_snapshot, "POST, OPTIONS"},
     {"/v1/cluster/leader", Resource::transfer, "POST, OPTIONS"},
+    {"/v1/cluster/members", Resource::members, "POST, OPTIONS"},
+    {"/v1/cluster/members/", Resource::member, "DELETE, OPTIONS"},
     {"/livez", Resource::livez, "GET, HEAD, OPTIONS"},
     {"/readyz", Resource::readyz, "GET, HEAD, OPTIONS"},
     {"/", Resource::page, "GET, HEAD, OPTIONS"},
@@ -241,6 +246,10 @@ Decision dispatch(const HttpRequest& request, const Route& route, std::string_vi
             return decide_take_snapshot(request, query, options, operation, exchange);
         case Resource::transfer:
             return decide_transfer(request, query, options, operation, exchange);
+        case Resource::members:
+            return decide_add_member(request, query, options, operation, exchange);
+        case Resource::member:
+            return decide_remove_member(request, query, encoded_name, options, operation, exchange);
         case Resource::livez:
             return respond_livez(query, exchange);
         case Resource::page:
@@ -338,6 +347,10 @@ void render(const Operation& operation, const NodeView& view, Exchange& exchange
             return render_snapshot_taken(operation, exchange);
         case Exchange::Answer::transferred:
             return render_transferred(operation, exchange);
+        case Exchange::Answer::member_added:
+            return render_member_added(operation, exchange);
+        case Exchange::Answer::member_removed:
+            return render_member_removed(operation, exchange);
         case Exchange::Answer::none:
             break;
     }

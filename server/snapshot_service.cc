@@ -66,7 +66,7 @@ void SnapshotService::begin() {
     taking->meta.last_included_index = position.index;
     taking->meta.last_included_term = position.term;
     taking->meta.last_included_stamp_ns = position.stamp_ns;
-    taking->meta.configuration = node_.core().configuration();
+    taking->meta.configuration = node_.core().configurations().at(position.index);
     taking_ = taking;
     const bool started = run_taking(
         [taking](raft::SnapshotStore& store) {

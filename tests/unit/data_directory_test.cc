@@ -16,7 +16,11 @@ namespace {
 Identity sample_identity() {
     return {.cluster_id = 0xfedcba9876543210U,
             .node_id = 2,
-            .initial_members = {{1, "a.example:7001"}, {2, "[::1]:7002"}, {3, "10.0.0.3:7003"}}};
+            .disk_id = 222,
+            .replaced_disk_id = 111,
+            .joined = true,
+            .founders = {{1, "a.example:7001"}, {2, "[::1]:7002"}, {3, "10.0.0.3:7003"}},
+            .members = {{2, "[::1]:7002"}, {4, "d.example:7004"}}};
 }
 
 // A place on the real disk that goes away again.
@@ -55,7 +59,7 @@ void set_identity_bytes(const std::string& data, const std::string& bytes) {
 TEST_CASE("identity: text that survives, and no flipped bit or missing byte passes") {
     std::string bytes = encode_identity(sample_identity());
     std::string error;
-    CHECK(bytes.find("member 2 [::1]:7002\n") != std::string::npos);
+    CHECK(bytes.find("founder 2 [::1]:7002\n") != std::string::npos);
     REQUIRE(decode_identity(bytes, error) == sample_identity());
     REQUIRE(decode_identity(encode_identity({.cluster_id = 1, .node_id = 1}), error).has_value());
     for (std::size_t size = 0; size < bytes.size(); ++size) {
@@ -125,6 +129,44 @@ TEST_CASE("data directory: a damaged or missing identity is never a reason to st
     CHECK(error.find('\n') == std::string::npos);
 }
 
+TEST_CASE("data directory: members that change are written down") {
+    const Scratch scratch;
+    std::string error;
+    REQUIRE(open_at(scratch.data(), error)->initialise(sample_identity()) == "");
+    REQUIRE(open_at(scratch.data(), error)->note_members({{4, "d:1"}, {5, "e:1"}}) == "");
+    const auto directory = open_at(scratch.data(), error);
+    REQUIRE(directory != nullptr);
+    Identity expected = sample_identity();
+    expected.members = {{4, "d:1"}, {5, "e:1"}};
+    CHECK(directory->identity() == expected);
+    CHECK(directory->note_members({{4, "d 1"}}) != "");
+    CHECK(directory->identity() == expected);
+}
+
+TEST_CASE("data directory: damaged data is put aside, and the node is another one from then on") {
+    const Scratch scratch;
+    std::string error;
+    const auto directory = open_at(scratch.data(), error);
+    Identity founder = sample_identity();
+    founder.joined = false;
+    founder.replaced_disk_id = 0;
+    REQUIRE(directory->initialise(founder) == "");
+    for (std::uint64_t time = 1; time <= 3; ++time) {
+        std::filesystem::create_directory(scratch.data() + "/wal");
+        std::ofstream(scratch.data() + "/wal/segment") << time;
+        REQUIRE(directory->start_afresh(1000 + time) == "");
+        const std::string aside = scratch.data() + "/damaged-" + std::to_string(time);
+        CHECK(std::filesystem::exists(aside + "/wal/segment"));
+        CHECK_FALSE(std::filesystem::exists(scratch.data() + "/wal"));
+        CHECK(directory->identity()->disk_id == 1000 + time);
+        CHECK(directory->identity()->replaced_disk_id == founder.disk_id);
+        CHECK(directory->identity()->joined);
+        CHECK(directory->identity()->members == founder.members);
+    }
+    CHECK(directory->start_afresh(2000).find("look after the disk") != std::string::npos);
+    CHECK(directory->identity()->disk_id == 1003);
+}
+
 TEST_CASE("data directory: what can't be an identity is refused") {
     const Scratch scratch;
     std::string error;
@@ -135,13 +177,13 @@ TEST_CASE("data directory: what can't be an identity is refused") {
         identity.node_id = 0;
     }
     SUBCASE("member nobody") {
-        identity.initial_members[0].first = 0;
+        identity.founders[0].first = 0;
     }
     SUBCASE("an address of several lines") {
-        identity.initial_members[0].second = "a:1\nb";
+        identity.founders[0].second = "a:1\nb";
     }
     SUBCASE("an empty address") {
-        identity.initial_members[0].second = "";
+        identity.founders[0].second = "";
     }
     CHECK(directory->initialise(identity) != "");
     CHECK_FALSE(directory->identity().has_value());

@@ -54,9 +54,8 @@ TEST_CASE("handshake: hello and reply come back as they were, and nothing behind
         REQUIRE(decode_hello(received.body, hello));
         CHECK(hello == make_hello());
 
-        for (const HelloReply& sent :
-             {HelloReply{HandshakeReason::accepted, "", "10.0.0.2:8080"},
-              HelloReply{HandshakeReason::unknown_node, "who are you?", ""}}) {
+        for (const HelloReply& sent : {HelloReply{HandshakeReason::accepted, "", "10.0.0.2:8080"},
+                                       HelloReply{HandshakeReason::removed, "who are you?", ""}}) {
             const Received answer =
                 receive(HandshakeKind::hello_reply, encode_hello_reply(sent), piece);
             REQUIRE(answer.status == HandshakeStatus::complete);
@@ -172,16 +171,31 @@ TEST_CASE("handshake: addresses and texts that could spoil a log are malformed")
 }
 
 TEST_CASE("handshake: who is welcome") {
-    const std::vector<NodeId> peers{1, 3};
-    const HandshakeExpectation expected{0xfeedfacecafebeefU, 2, peers};
+    const std::vector<Member> members{{1, "a:1", 0, false}, {3, "c:1", 33, false}};
+    const std::vector<NodeId> removed{6, 7};
+    const HandshakeExpectation expected{0xfeedfacecafebeefU, 2, members, removed};
     Hello hello = make_hello();
     CHECK(validate_hello(hello, expected) == HandshakeReason::accepted);
-    hello.from = 3;
+    hello.disk_id = 11;  // not noted yet
     CHECK(validate_hello(hello, expected) == HandshakeReason::accepted);
-    hello.from = 4;
-    CHECK(validate_hello(hello, expected) == HandshakeReason::unknown_node);
+    hello.replaced_disk_id = 10;  // but lost already
+    CHECK(validate_hello(hello, expected) == HandshakeReason::readmission);
+    hello = make_hello();
+    hello.from = 3;
+    hello.disk_id = 33;
+    CHECK(validate_hello(hello, expected) == HandshakeReason::accepted);
+    hello.replaced_disk_id = 32;  // taken in again
+    CHECK(validate_hello(hello, expected) == HandshakeReason::accepted);
+    hello.disk_id = 34;
+    CHECK(validate_hello(hello, expected) == HandshakeReason::readmission);
+    hello.replaced_disk_id = 0;
+    CHECK(validate_hello(hello, expected) == HandshakeReason::other_disk);
+    hello.from = 4;  // a member by a change that hasn't come here yet
+    CHECK(validate_hello(hello, expected) == HandshakeReason::accepted);
+    hello.from = 7;
+    CHECK(validate_hello(hello, expected) == HandshakeReason::removed);
     hello.from = 2;  // our own id
-    CHECK(validate_hello(hello, expected) == HandshakeReason::unknown_node);
+    CHECK(validate_hello(hello, expected) == HandshakeReason::other_disk);
     hello = make_hello();
     hello.to = 3;
     CHECK(validate_hello(hello, expected) == HandshakeReason::wrong_node);
@@ -193,7 +207,8 @@ TEST_CASE("handshake: who is welcome") {
     hello.protocol_version = protocol_version + 1;
     CHECK(validate_hello(hello, expected) == HandshakeReason::protocol_version);
     for (const auto reason : {HandshakeReason::protocol_version, HandshakeReason::wrong_cluster,
-                              HandshakeReason::wrong_node, HandshakeReason::unknown_node}) {
+                              HandshakeReason::wrong_node, HandshakeReason::removed,
+                              HandshakeReason::other_disk, HandshakeReason::readmission}) {
         HelloReply reply;
         const std::string text = refusal_text(reason, hello, expected);
         CHECK(!text.empty());

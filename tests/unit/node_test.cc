@@ -30,6 +30,8 @@ class FakeTransport : public Transport {
     }
     bool send_application(NodeId /*to*/, std::string_view /*bytes*/) override { return false; }
     void flush() override { unflushed = false; }
+    void set_members(std::span<const Member> /*members*/,
+                     std::span<const NodeId> /*removed*/) override {}
     std::vector<PeerStatus> peers() const override { return {}; }
 
     std::vector<Message> messages;
@@ -44,6 +46,7 @@ class FakeHandler : public NodeHandler {
         committed_at_read = committed.size();
     }
     void on_leadership_changed() override { ++changes; }
+    void on_configuration_changed() override { ++configuration_changes; }
     void on_snapshot_wanted(NodeId peer) override { snapshots_wanted.push_back(peer); }
     void on_snapshot_chunk(const InstallSnapshot& chunk) override { chunks.push_back(chunk); }
     void on_snapshot_reply(const InstallSnapshotReply& reply) override {
@@ -57,6 +60,7 @@ class FakeHandler : public NodeHandler {
     std::vector<InstallSnapshotReply> snapshot_replies;
     std::size_t committed_at_read = 0;
     int changes = 0;
+    int configuration_changes = 0;
 };
 
 // One node with what it talks to.

@@ -67,9 +67,17 @@ class FakeTransport final : public raft::Transport {
         return true;
     }
     void flush() override {}
-    std::vector<raft::PeerStatus> peers() const override { return {}; }
+    void set_members(std::span<const raft::Member> new_members,
+                     std::span<const raft::NodeId> new_removed) override {
+        members.assign(new_members.begin(), new_members.end());
+        removed.assign(new_removed.begin(), new_removed.end());
+    }
+    std::vector<raft::PeerStatus> peers() const override { return statuses; }
 
     bool takes_notes = true;
+    std::vector<raft::Member> members;
+    std::vector<raft::NodeId> removed;
+    std::vector<raft::PeerStatus> statuses;
     std::vector<raft::Message> messages;
     std::vector<Note> notes;
 };
@@ -199,6 +207,7 @@ class TestNode final : public raft::NodeHandler {
     }
     void on_read(const raft::ReadState& read) override { reads.push_back(read); }
     void on_leadership_changed() override {}
+    void on_configuration_changed() override { ++configuration_changes; }
     void on_snapshot_wanted(raft::NodeId peer) override { wanted.push_back(peer); }
     void on_snapshot_chunk(const raft::InstallSnapshot& chunk) override { chunks.push_back(chunk); }
     void on_snapshot_reply(const raft::InstallSnapshotReply& reply) override {
@@ -207,6 +216,7 @@ class TestNode final : public raft::NodeHandler {
 
     FakeStorage storage;
     FakeTransport transport;
+    int configuration_changes = 0;
     std::function<void(const raft::Entry&)> committed_hook;
     std::vector<raft::Entry> committed;
     std::vector<raft::ReadState> reads;

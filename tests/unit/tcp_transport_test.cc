@@ -88,8 +88,7 @@ TEST_CASE("transport: strangers are refused with the reason, which is logged onc
     const std::vector<Case> cases{
         {{protocol_version, cluster + 1, 1, 2, "", ""}, HandshakeReason::wrong_cluster, "cluster"},
         {{protocol_version, cluster, 1, 3, "", ""}, HandshakeReason::wrong_node, "wants node 3"},
-        {{protocol_version, cluster, 5, 2, "", ""}, HandshakeReason::unknown_node, "node 5"},
-        {{protocol_version, cluster, 2, 2, "", ""}, HandshakeReason::unknown_node, "no member"},
+        {{protocol_version, cluster, 2, 2, "", ""}, HandshakeReason::other_disk, "node 2"},
         {{protocol_version + 1, cluster, 1, 2, "", ""},
          HandshakeReason::protocol_version,
          "version"},

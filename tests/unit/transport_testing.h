@@ -80,6 +80,14 @@ class Recorder : public TransportReceiver {
         ++disconnects[peer];
         react();
     }
+    void on_removed(NodeId by) override {
+        ++removals[by];
+        react();
+    }
+    void on_disk_replaced(NodeId peer, std::uint64_t disk_id) override {
+        replaced_disks[peer] = disk_id;
+        react();
+    }
     void on_delivered() override {
         ++deliveries;
         undelivered = 0;
@@ -96,6 +104,8 @@ class Recorder : public TransportReceiver {
     std::vector<std::pair<NodeId, std::string>> applications;
     std::map<NodeId, int> connects;
     std::map<NodeId, int> disconnects;
+    std::map<NodeId, int> removals;
+    std::map<NodeId, std::uint64_t> replaced_disks;
     int deliveries = 0;
     int undelivered = 0;  // since the last on_delivered()
     int calls = 0;
