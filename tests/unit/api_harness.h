@@ -28,6 +28,8 @@ class ApiHarness {
     std::int64_t utc_offset_ns = 0;
     Failure failure = Failure::none;  // what the node does instead of carrying out
     ClusterStatus cluster;
+    MembershipOutcome membership = MembershipOutcome::done;
+    std::string membership_error;
     bool upgrade_websocket = false;
     Decision decision = Decision::respond;
 
@@ -120,6 +122,12 @@ class ApiHarness {
                 break;
             case Operation::Kind::transfer_leadership:
                 operation.error = operation.member == 1 ? "" : "There is no voter with this id.";
+                break;
+            case Operation::Kind::add_member:
+            case Operation::Kind::remove_member:
+                operation.membership = membership;
+                operation.error = membership_error;
+                operation.cluster = cluster;
                 break;
         }
         operation.served_index = machine.applied_index();
