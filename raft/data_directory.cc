@@ -147,6 +147,47 @@ std::optional<Identity> decode_identity(std::string_view bytes, std::string& err
     return identity;
 }
 
+std::string read_identity(FileSystem& files, const std::string& path,
+                          std::optional<Identity>& identity) {
+    const std::string identity_path = path + "/" + std::string(identity_name);
+    const IoResult<bool> exists = files.exists(identity_path);
+    if (!exists) {
+        return identity_path + ": " + exists.error().message();
+    }
+    if (!*exists) {
+        // The identity is made before them.
+        for (const std::string& later : {wal_directory_of(path), snapshot_directory_of(path)}) {
+            const IoResult<bool> made = files.exists(later);
+            if (!made) {
+                return later + ": " + made.error().message();
+            }
+            if (*made) {
+                return identity_path + ": missing, though there is " + later;
+            }
+        }
+        return {};
+    }
+    IoResult<std::unique_ptr<File>> file = files.open(identity_path, FileSystem::OpenMode::read);
+    if (!file) {
+        return identity_path + ": " + file.error().message();
+    }
+    std::string bytes;
+    if (const IoResult<void> read = (*file)->read_at(0, identity_bytes_max, bytes); !read) {
+        return identity_path + ": " + read.error().message();
+    }
+    std::string error;
+    identity = decode_identity(bytes, error);
+    return identity ? "" : identity_path + ": " + error;
+}
+
+std::string wal_directory_of(const std::string& path) {
+    return path + "/wal";
+}
+
+std::string snapshot_directory_of(const std::string& path) {
+    return path + "/snapshot";
+}
+
 DataDirectory::DataDirectory(FileSystem& files, std::string path, int lock_descriptor)
     : files_(files), path_(std::move(path)), lock_descriptor_(lock_descriptor) {}
 
@@ -173,43 +214,11 @@ std::unique_ptr<DataDirectory> DataDirectory::open(FileSystem& files, const std:
                                      : lock_path + ": " + std::strerror(errno);
         return nullptr;
     }
-    error = directory->load();
+    error = read_identity(files, path, directory->identity_);
     if (!error.empty()) {
         return nullptr;
     }
     return directory;
-}
-
-std::string DataDirectory::load() {
-    const std::string identity_path = path_ + "/" + std::string(identity_name);
-    const IoResult<bool> exists = files_.exists(identity_path);
-    if (!exists) {
-        return identity_path + ": " + exists.error().message();
-    }
-    if (!*exists) {
-        // The identity is made before them.
-        for (const std::string& later : {wal_directory(), snapshot_directory()}) {
-            const IoResult<bool> made = files_.exists(later);
-            if (!made) {
-                return later + ": " + made.error().message();
-            }
-            if (*made) {
-                return identity_path + ": missing, though there is " + later;
-            }
-        }
-        return {};
-    }
-    IoResult<std::unique_ptr<File>> file = files_.open(identity_path, FileSystem::OpenMode::read);
-    if (!file) {
-        return identity_path + ": " + file.error().message();
-    }
-    std::string bytes;
-    if (const IoResult<void> read = (*file)->read_at(0, identity_bytes_max, bytes); !read) {
-        return identity_path + ": " + read.error().message();
-    }
-    std::string error;
-    identity_ = decode_identity(bytes, error);
-    return identity_ ? "" : identity_path + ": " + error;
 }
 
 std::string DataDirectory::initialise(const Identity& identity) {
@@ -312,14 +321,6 @@ std::string DataDirectory::start_afresh(std::uint64_t disk_id) {
         }
     }
     return {};
-}
-
-std::string DataDirectory::wal_directory() const {
-    return path_ + "/wal";
-}
-
-std::string DataDirectory::snapshot_directory() const {
-    return path_ + "/snapshot";
 }
 
 }  // namespace cairn::raft

@@ -43,6 +43,14 @@ std::string encode_identity(const Identity& identity);
 // Returns nothing and fills `error` (one line) when the bytes are damaged or of another version.
 std::optional<Identity> decode_identity(std::string_view bytes, std::string& error);
 
+// Reads DIR/identity and changes nothing; `identity` stays empty when the directory is fresh.
+// Returns an empty string, or one line: which file, what.
+std::string read_identity(FileSystem& files, const std::string& path,
+                          std::optional<Identity>& identity);
+
+std::string wal_directory_of(const std::string& path);
+std::string snapshot_directory_of(const std::string& path);
+
 class DataDirectory {
  public:
     // Makes `path` when missing, locks it and reads its identity. Returns null and fills `error`
@@ -68,12 +76,11 @@ class DataDirectory {
     std::string start_afresh(std::uint64_t disk_id);
 
     const std::string& path() const { return path_; }
-    std::string wal_directory() const;
-    std::string snapshot_directory() const;
+    std::string wal_directory() const { return wal_directory_of(path_); }
+    std::string snapshot_directory() const { return snapshot_directory_of(path_); }
 
  private:
     DataDirectory(FileSystem& files, std::string path, int lock_descriptor);
-    std::string load();
     std::string write(const Identity& identity);
 
     FileSystem& files_;

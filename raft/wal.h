@@ -20,7 +20,8 @@
 // is a full disk while the next segment is made: nothing of the log was written by then, failed()
 // stays false, and the same append may be tried again.
 //
-// The bytes are raft/wal_format.h's, the reading is raft/wal_recovery.h's.
+// The bytes are raft/wal_format.h's, the reading is raft/wal_reader.h's, what a restart repairs is
+// raft/wal_recovery.h's.
 #pragma once
 
 #include <cstdint>

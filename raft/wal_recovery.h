@@ -1,58 +1,24 @@
-// What a restart makes of the segments on the disk: which records count, whether the end is a torn
-// tail or damage that no crash explains, and the state that the records add up to.
+// What a restart makes of the segments on the disk: the state that they add up to, and a log that
+// can be written on.
 //
-// Used by Wal::open, on its thread. scan_wal_segment() and WalReplay are pure; recover_wal() reads,
-// decides, and only when all is well repairs: it removes an incomplete append at the end, so that
-// append numbers stay consecutive, and zeroes what is behind it, so that it can't come back.
-//
-// What a crash can leave, given the order in which Wal works (see wal.cc):
-//  - the newest segment ends in an append of which any part may be missing;
-//  - the newest segment has no append yet, or is ended and has no successor yet;
-//  - reserves, whole or not.
-// Everything else is corruption, and then nothing is changed.
+// Used by Wal::open, on its thread. The reading and the judging are raft/wal_reader.h's and change
+// nothing; only when all is well recover_wal() repairs: it removes an incomplete append at the end,
+// so that append numbers stay consecutive, and zeroes what is behind it, so that it can't come
+// back. On corruption nothing is changed.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "raft/file_system.h"
 #include "raft/wal.h"
 #include "raft/wal_format.h"
+#include "raft/wal_reader.h"
 
 namespace cairn::raft {
-
-struct WalRecord {
-    WalRecordHeader header;
-    std::string_view payload;
-};
-
-struct WalSegmentScan {
-    std::vector<WalRecord> records;        // of complete appends, in order; view the bytes
-    std::uint64_t end_offset = 0;          // behind the last complete append
-    std::uint64_t last_append_offset = 0;  // where that one begins; end_offset when there is none
-    std::uint64_t next_sequence = 0;       // of the append that follows
-    bool ended = false;                    // by an end_of_segment record
-    std::string corruption;                // one line, or empty
-};
-
-// `bytes` is the whole segment, header block included. `newest`: no segment follows.
-WalSegmentScan scan_wal_segment(std::string_view bytes, const WalSegmentHeader& header,
-                                bool newest);
-
-// Adds up records.
-class WalReplay {
- public:
-    // Returns an empty string or what is wrong with the record (it leaves a gap).
-    std::string apply(const WalRecord& record);
-
-    std::map<GroupId, WalGroupState> groups;
-    // Index behind the newest entry; an entry may not have a larger one. Absent: anything goes.
-    std::map<GroupId, Index> next_index;
-};
 
 // What one segment holds, to know when it isn't wanted any more.
 struct WalSegmentContent {
