@@ -35,8 +35,10 @@ std::unique_ptr<SnapshotReader> SnapshotReader::open(FileSystem& files, const st
 }
 
 bool SnapshotReader::load(SnapshotFailure& failure) {
-    const auto damaged = [&](const std::string& what) {
-        failure = {.error = SnapshotError::damaged, .detail = path_ + ": " + what};
+    const auto damaged = [&](const std::string& what,
+                             std::optional<std::uint64_t> offset = std::nullopt) {
+        failure = {
+            .error = SnapshotError::damaged, .detail = path_ + ": " + what, .offset = offset};
         return false;
     };
     const IoResult<std::uint64_t> size = file_->size();
@@ -50,7 +52,7 @@ bool SnapshotReader::load(SnapshotFailure& failure) {
     }
     const std::optional<std::size_t> header_bytes = snapshot_header_bytes(buffer_);
     if (!header_bytes) {
-        return damaged("damaged header");
+        return damaged("damaged header", 0);
     }
     header_bytes_ = *header_bytes;
     if (const IoResult<void> read = file_->read_at(0, *header_bytes, buffer_); !read) {
@@ -58,7 +60,7 @@ bool SnapshotReader::load(SnapshotFailure& failure) {
     }
     switch (decode_snapshot_header(buffer_, header_)) {
         case SnapshotHeaderVerdict::damaged:
-            return damaged("damaged header");
+            return damaged("damaged header", 0);
         case SnapshotHeaderVerdict::unknown_version:
             failure = {.error = SnapshotError::foreign,
                        .detail = path_ + ": snapshot of an unknown format version"};
@@ -67,7 +69,7 @@ bool SnapshotReader::load(SnapshotFailure& failure) {
             break;
     }
     if (*size < header_bytes_ + snapshot_footer_bytes) {
-        return damaged("cut off at " + std::to_string(*size) + " bytes");
+        return damaged("cut off at " + std::to_string(*size) + " bytes", *size);
     }
     if (const IoResult<void> read =
             file_->read_at(*size - snapshot_footer_bytes, snapshot_footer_bytes, buffer_);
@@ -77,7 +79,8 @@ bool SnapshotReader::load(SnapshotFailure& failure) {
     seed_ = snapshot_seed(header_);
     const std::optional<SnapshotFooter> footer = decode_snapshot_footer(buffer_, seed_);
     if (!footer) {
-        return damaged("damaged footer, or cut off at " + std::to_string(*size) + " bytes");
+        return damaged("damaged footer, or cut off at " + std::to_string(*size) + " bytes",
+                       *size - snapshot_footer_bytes);
     }
     footer_ = *footer;
     const std::uint64_t chunks_bytes = *size - header_bytes_ - snapshot_footer_bytes;
@@ -116,6 +119,7 @@ IoResult<void> SnapshotReader::load_chunk(std::uint64_t number) {
     }
     damage_ = path_ + ": damaged chunk " + std::to_string(number) + " at offset " +
               std::to_string(offset);
+    damage_offset_ = offset;
     return error_of(errc::bad_message);
 }
 

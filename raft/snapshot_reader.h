@@ -25,7 +25,8 @@ enum class SnapshotError {
 
 struct SnapshotFailure {
     SnapshotError error = SnapshotError::io;
-    std::string detail;  // one line: which file, what
+    std::string detail;                                  // one line: which file, what
+    std::optional<std::uint64_t> offset = std::nullopt;  // when the damage is at a certain place
 };
 
 // One snapshot's content. Keeps its file open, so it goes on when the store removes the file.
@@ -46,6 +47,8 @@ class SnapshotReader {
     IoResult<void> verify();
     // What was damaged when an error was bad_message, in one line.
     const std::string& damage() const { return damage_; }
+    // Where, when it is at a certain place.
+    std::optional<std::uint64_t> damage_offset() const { return damage_offset_; }
 
  private:
     SnapshotReader(std::string path, std::unique_ptr<File> file);
@@ -60,6 +63,7 @@ class SnapshotReader {
     SnapshotFooter footer_;
     std::uint32_t seed_ = 0;
     std::string damage_;
+    std::optional<std::uint64_t> damage_offset_;
     std::optional<std::uint64_t> loaded_;  // number of the chunk in buffer_, verified
     std::string buffer_;                   // with its header
 };

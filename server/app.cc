@@ -78,7 +78,7 @@ RaftThreadOptions App::raft_options() {
     RaftThreadOptions raft;
     raft.tick_ms = std::clamp(options_.heartbeat_ms / 5, 1, 10);
     raft.core.id = options_.id;
-    raft.core.group = group_id;
+    raft.core.group = value_group;
     raft.core.disk_id = identity.disk_id;
     raft.core.joined = identity.joined;
     raft.core.heartbeat_ticks = std::max(1, options_.heartbeat_ms / raft.tick_ms);

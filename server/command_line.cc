@@ -1,6 +1,7 @@
 #include "server/command_line.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <map>
 #include <span>
@@ -19,6 +20,117 @@
 namespace cairn::server {
 namespace {
 
+std::optional<std::string> non_empty(const EnvironmentLookup& environment,
+                                     std::string_view setting) {
+    std::optional<std::string> value = environment(environment_name(setting));
+    return value && !value->empty() ? std::move(value) : std::nullopt;
+}
+
+// `cairn verify` and `cairn dump`: flags alone, but for the data directory, which is that of
+// `cairn serve`.
+class ToolFlags {
+ public:
+    explicit ToolFlags(CLI::App& app)
+        : verify_(app.add_subcommand("verify", "Check a data directory, changing nothing")),
+          dump_(app.add_subcommand("dump", "Show what is in the log or in the newest snapshot")) {
+        verify_->footer(
+            "No node may be using the directory. Exit status: 0 sound, 1 damaged, 2 not checked.");
+        dump_->footer(
+            "No node may be using the directory. Exit status: 0 shown, 1 damaged (what can be "
+            "read\n"
+            "is shown), 2 not looked at.");
+        for (CLI::App* tool : {verify_, dump_}) {
+            tool->get_formatter()->column_width(34);
+            add(*tool, "data-dir", "DIR", "The data directory\n[CAIRN_DATA_DIR, ./cairn-data]");
+            add_switch(*tool, "json", "Print JSON");
+        }
+        add(*dump_, "from", "INDEX", "Only entries, and of them those from this index on");
+        add(*dump_, "to", "INDEX", "Only entries, and of them those up to this index");
+        add(*dump_, "limit", "N", "At most so many records or values");
+        add_switch(*dump_, "snapshot", "Show the newest snapshot instead of the log");
+        add_switch(*dump_, "values", "Show how values begin, not only their sizes");
+    }
+
+    const CLI::App* parsed() const {
+        return verify_->parsed() ? verify_ : dump_->parsed() ? dump_ : nullptr;
+    }
+
+    // One of them was parsed. Answers what is wrong, or nothing.
+    std::string read(const EnvironmentLookup& environment, CommandLineResult& result) const {
+        const CLI::App& tool = *parsed();
+        std::string data_dir = "./cairn-data";
+        if (const std::optional<std::string> told = non_empty(environment, "data-dir")) {
+            data_dir = *told;
+        }
+        if (std::string wrong = read_text(tool, "data-dir", data_dir); !wrong.empty()) {
+            return wrong;
+        }
+        if (data_dir.empty()) {
+            return "--data-dir: empty";
+        }
+        if (&tool == verify_) {
+            result.action = CommandLineResult::Action::verify;
+            result.verify = {.data_dir = data_dir, .json = tool.count("--json") > 0};
+            return {};
+        }
+        result.action = CommandLineResult::Action::dump;
+        DumpOptions& dump = result.dump;
+        dump.data_dir = data_dir;
+        dump.snapshot = tool.count("--snapshot") > 0;
+        dump.values = tool.count("--values") > 0;
+        dump.json = tool.count("--json") > 0;
+        for (const auto& [name, number] :
+             {std::pair{"from", &dump.from}, {"to", &dump.to}, {"limit", &dump.limit}}) {
+            if (std::string wrong = read_number(tool, name, *number); !wrong.empty()) {
+                return wrong;
+            }
+        }
+        if (dump.snapshot && (tool.count("--from") > 0 || tool.count("--to") > 0)) {
+            return "--from and --to are of the log, not of a snapshot";
+        }
+        return dump.from > dump.to ? "--from: beyond --to" : "";
+    }
+
+ private:
+    static void add(CLI::App& tool, const std::string& name, const std::string& value_name,
+                    const std::string& help) {
+        CLI::Option* option = tool.add_option("--" + name, help);
+        option->type_name(value_name)->allow_extra_args(false);
+        option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    }
+
+    // `help` is const, or CLI11 takes it for the variable to write to.
+    static void add_switch(CLI::App& tool, const std::string& name, const std::string& help) {
+        tool.add_flag("--" + name, help)->disable_flag_override();
+    }
+
+    static std::string read_text(const CLI::App& tool, const std::string& name, std::string& text) {
+        const std::vector<std::string> given = tool.get_option("--" + name)->results();
+        if (given.size() > 1) {
+            return "--" + name + ": given more than once";
+        }
+        text = given.empty() ? text : given.front();
+        return {};
+    }
+
+    static std::string read_number(const CLI::App& tool, const std::string& name,
+                                   std::uint64_t& number) {
+        std::string text = std::to_string(number);
+        if (std::string wrong = read_text(tool, name, text); !wrong.empty()) {
+            return wrong;
+        }
+        const char* const end = text.data() + text.size();
+        const std::from_chars_result read = std::from_chars(text.data(), end, number);
+        if (text.empty() || read.ec != std::errc() || read.ptr != end) {
+            return "--" + name + ": " + in_quotes(text) + " is not a whole number";
+        }
+        return {};
+    }
+
+    CLI::App* verify_;
+    CLI::App* dump_;
+};
+
 // CLI11 reads the flags and writes the help; the environment and the settings file are read here.
 // Its own order is flag, file, environment, and its file parser cuts quoted strings at a "#",
 // takes 5 for "5" and skips what it doesn't understand.
@@ -36,6 +148,7 @@ class Flags {
             "A flag beats the environment, which beats the file.");
         app_.get_formatter()->column_width(34);
         serve_->get_formatter()->column_width(34);
+        tools_.emplace(app_);
         add("config", "FILE", "", "A TOML file with settings", false);
         for (const Setting& setting : serve_settings()) {
             add(setting.name, setting.value_name, setting.default_text, setting.help,
@@ -55,16 +168,18 @@ class Flags {
             return CommandLineResult{.exit_status = 2,
                                      .err = "cairn: unexpected " +
                                             in_quotes(app_.remaining(true).front()) +
-                                            ", see cairn serve --help\n"};
+                                            ", see cairn " + command() + " --help\n"};
         } catch (const CLI::ParseError& error) {
             return CommandLineResult{.exit_status = 2,
                                      .err = "cairn: " + printable(error.what()) + "\n"};
         }
-        if (!serve_->parsed()) {
+        if (!serve_->parsed() && tools_->parsed() == nullptr) {
             return CommandLineResult{.exit_status = 2, .err = app_.help()};
         }
         return std::nullopt;
     }
+
+    const ToolFlags& tools() const { return *tools_; }
 
     // What was given for the flag, in order; empty when it was not.
     std::vector<std::string> given(std::string_view name) const {
@@ -72,6 +187,11 @@ class Flags {
     }
 
  private:
+    // Whose help to read.
+    std::string command() const {
+        return tools_->parsed() == nullptr ? "serve" : tools_->parsed()->get_name();
+    }
+
     void add(std::string_view name, std::string_view value_name, std::string_view default_text,
              std::string_view help, bool choice) {
         const std::string flag = "--" + std::string(name);
@@ -94,6 +214,7 @@ class Flags {
 
     CLI::App app_;
     CLI::App* serve_ = nullptr;
+    std::optional<ToolFlags> tools_;
     std::map<std::string, const CLI::Option*, std::less<>> options_;
 };
 
@@ -155,12 +276,6 @@ std::string read_file_settings(const std::string& path, GivenSettings& given) {
     return {};
 }
 
-std::optional<std::string> non_empty(const EnvironmentLookup& environment,
-                                     std::string_view setting) {
-    std::optional<std::string> value = environment(environment_name(setting));
-    return value && !value->empty() ? std::move(value) : std::nullopt;
-}
-
 // Collects what is given for each setting, each from the place that is heard.
 std::string collect(const Flags& flags, const EnvironmentLookup& environment,
                     GivenSettings& given) {
@@ -200,6 +315,11 @@ CommandLineResult parse_command_line(const std::vector<std::string>& arguments,
     const auto refuse = [](const std::string& reason) {
         return CommandLineResult{.exit_status = 2, .err = "cairn: " + reason + "\n"};
     };
+    if (flags.tools().parsed() != nullptr) {
+        CommandLineResult result;
+        const std::string wrong = flags.tools().read(environment, result);
+        return wrong.empty() ? result : refuse(wrong);
+    }
     GivenSettings given;
     if (const std::string wrong = collect(flags, environment, given); !wrong.empty()) {
         return refuse(wrong);

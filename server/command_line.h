@@ -13,17 +13,20 @@
 #include <vector>
 
 #include "server/options.h"
+#include "server/tools.h"
 
 namespace cairn::server {
 
 struct CommandLineResult {
-    enum class Action { serve, exit };
+    enum class Action { serve, verify, dump, exit };
 
     Action action = Action::exit;
     int exit_status = 0;
     std::string out;       // for stdout, complete with newline
     std::string err;       // for stderr, complete with newline
     ServeOptions options;  // for Action::serve
+    VerifyOptions verify;  // for Action::verify
+    DumpOptions dump;      // for Action::dump
 };
 
 // The value of an environment variable, or nothing.

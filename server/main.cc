@@ -8,6 +8,7 @@
 
 #include "server/app.h"
 #include "server/command_line.h"
+#include "server/tools.h"
 
 int main(int argc, char** argv) {
     using cairn::server::CommandLineResult;
@@ -16,8 +17,15 @@ int main(int argc, char** argv) {
         arguments, cairn::server::process_environment, std::thread::hardware_concurrency());
     std::fputs(result.out.c_str(), stdout);
     std::fputs(result.err.c_str(), stderr);
-    if (result.action == CommandLineResult::Action::exit) {
-        return result.exit_status;
+    switch (result.action) {
+        case CommandLineResult::Action::exit:
+            return result.exit_status;
+        case CommandLineResult::Action::verify:
+            return cairn::server::run_verify(result.verify);
+        case CommandLineResult::Action::dump:
+            return cairn::server::run_dump(result.dump);
+        case CommandLineResult::Action::serve:
+            break;
     }
     // A client that closes its socket is an error code of the write, not the end of the process.
     std::signal(SIGPIPE, SIG_IGN);

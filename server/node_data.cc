@@ -138,7 +138,7 @@ std::optional<StartRefusal> NodeData::open_snapshots(const ServeOptions& serve,
                                                      std::string& damage) {
     raft::SnapshotOptions options;
     options.cluster_id = identity().cluster_id;
-    options.group = group_id;
+    options.group = value_group;
     options.salt = random_number();
     options.sync = !serve.unsafe_no_fsync;
     raft::SnapshotFailure failure;
@@ -193,7 +193,7 @@ std::optional<StartRefusal> NodeData::open_log(const ServeOptions& serve, std::s
     }
     std::string error;
     std::optional<raft::RecoveredLog> log =
-        raft::recover_log(base, configuration, std::move(recovered[group_id]), error);
+        raft::recover_log(base, configuration, std::move(recovered[value_group]), error);
     if (!log) {
         damage = serve.data_dir + ": " + error;
         return StartRefusal{1, damage};

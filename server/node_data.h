@@ -13,10 +13,10 @@
 #include "raft/data_directory.h"
 #include "server/options.h"
 #include "server/raft_thread.h"
+#include "server/value_group.h"
 
 namespace cairn::server {
 
-inline constexpr raft::GroupId group_id = 1;  // there is one
 
 // Why a node can't start: one line for stderr.
 struct StartRefusal {

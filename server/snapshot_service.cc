@@ -466,12 +466,17 @@ std::optional<fsm::StateMachine> load_state_machine(raft::SnapshotStore& store,
         error = failure.detail;
         return std::nullopt;
     }
+    return load_state_machine(*reader, error);
+}
+
+std::optional<fsm::StateMachine> load_state_machine(raft::SnapshotReader& reader,
+                                                    std::string& error) {
     constexpr std::size_t piece_bytes = 1U << 20;
     fsm::SnapshotLoader loader;
     std::string piece;
-    for (std::uint64_t offset = 0; offset < reader->content_bytes(); offset += piece.size()) {
-        if (const auto read = reader->read(offset, piece_bytes, piece); !read) {
-            error = reader->damage().empty() ? read.error().message() : reader->damage();
+    for (std::uint64_t offset = 0; offset < reader.content_bytes(); offset += piece.size()) {
+        if (const auto read = reader.read(offset, piece_bytes, piece); !read) {
+            error = reader.damage().empty() ? read.error().message() : reader.damage();
             return std::nullopt;
         }
         if (!loader.feed(piece)) {
@@ -479,7 +484,7 @@ std::optional<fsm::StateMachine> load_state_machine(raft::SnapshotStore& store,
         }
     }
     std::optional<fsm::StateMachine> state = loader.finish(error);
-    if (state && state->applied_index() != reader->meta().last_included_index) {
+    if (state && state->applied_index() != reader.meta().last_included_index) {
         error = "it holds the state of another index than it says";
         return std::nullopt;
     }

@@ -153,5 +153,7 @@ class SnapshotService {
 // The state that the newest snapshot holds; nothing, and why, when it can't be had. Reads all of
 // it: for the snapshot thread, and for the start.
 std::optional<fsm::StateMachine> load_state_machine(raft::SnapshotStore& store, std::string& error);
+std::optional<fsm::StateMachine> load_state_machine(raft::SnapshotReader& reader,
+                                                    std::string& error);
 
 }  // namespace cairn::server
