@@ -502,3 +502,56 @@ TEST_CASE("threads for HTTP by the number of cores") {
     CHECK(serve({}, {}, 8).gateway_threads == 5);
     CHECK(serve({"--gateway-threads", "0"}, {}, 8).gateway_threads == 0);
 }
+
+TEST_CASE("command line: verify and dump") {
+    const auto parse = [](const Arguments& arguments, const Environment& environment = {}) {
+        return run(arguments, environment);
+    };
+    CommandLineResult result = parse({"verify"});
+    REQUIRE(result.action == CommandLineResult::Action::verify);
+    CHECK(result.verify.data_dir == "./cairn-data");
+    CHECK_FALSE(result.verify.json);
+    result = parse({"verify", "--json"}, {{"CAIRN_DATA_DIR", "/told"}, {"CAIRN_HTTP", "nonsense"}});
+    REQUIRE(result.action == CommandLineResult::Action::verify);
+    CHECK(result.verify.data_dir == "/told");
+    CHECK(result.verify.json);
+    result = parse({"dump", "--data-dir=/d"}, {{"CAIRN_DATA_DIR", "/told"}});
+    REQUIRE(result.action == CommandLineResult::Action::dump);
+    CHECK(result.dump.data_dir == "/d");
+    CHECK(result.dump.from == 0);
+    CHECK(result.dump.to == ~std::uint64_t{0});
+    CHECK(result.dump.limit == ~std::uint64_t{0});
+    CHECK_FALSE(result.dump.values);
+    result = parse({"dump", "--from", "3", "--to=4", "--limit", "0", "--values", "--json"});
+    REQUIRE(result.action == CommandLineResult::Action::dump);
+    CHECK(result.dump.from == 3);
+    CHECK(result.dump.to == 4);
+    CHECK(result.dump.limit == 0);
+    CHECK(result.dump.values);
+    CHECK(result.dump.json);
+    CHECK_FALSE(result.dump.snapshot);
+    CHECK(parse({"dump", "--snapshot"}).dump.snapshot);
+    for (const Arguments& wrong :
+         std::vector<Arguments>{{"verify", "--from", "1"},
+                                {"verify", "x"},
+                                {"verify", "serve"},
+                                {"verify", "--json=maybe"},
+                                {"verify", "--data-dir", ""},
+                                {"verify", "--data-dir"},
+                                {"dump", "--data-dir", "a", "--data-dir", "b"},
+                                {"dump", "--from", "-1"},
+                                {"dump", "--from", ""},
+                                {"dump", "--from", "1x"},
+                                {"dump", "--to", "18446744073709551616"},
+                                {"dump", "--from", "2", "--to", "1"},
+                                {"dump", "--snapshot", "--to", "1"},
+                                {"dump", "--id", "1"}}) {
+        CAPTURE(wrong.back());
+        const CommandLineResult refused = parse(wrong);
+        CHECK(refused.action == CommandLineResult::Action::exit);
+        CHECK(refused.exit_status == 2);
+        CHECK(refused.out == "");
+        CHECK(refused.err.starts_with("cairn: "));
+        CHECK(std::ranges::count(refused.err, '\n') == 1);
+    }
+}
