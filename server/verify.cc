@@ -126,7 +126,7 @@ void Verifier::check_snapshots() {
         } else if (raft::is_snapshot_temporary_name(name)) {
             note(path + ": a snapshot that was not finished; the next start removes it");
         } else {
-            note(printable(path) + ": not a file of Cairn's");
+            note(path + ": not a file of Cairn's");
         }
     }
 }
@@ -230,7 +230,7 @@ void Verifier::read_log(raft::WalReader& reader) {
     }
     report_.reserves = reader.reserve_names().size();
     for (const std::string& name : reader.other_names()) {
-        note(printable(directory + "/" + name) + ": not a file of Cairn's");
+        note(directory + "/" + name + ": not a file of Cairn's");
     }
     for (raft::WalReader::Step step = reader.next(); step != raft::WalReader::Step::end;
          step = reader.next()) {

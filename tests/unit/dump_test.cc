@@ -1,5 +1,6 @@
 #include "server/dump.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -180,6 +181,22 @@ TEST_CASE("dump: the newest snapshot's meta and values") {
     const Dumped refused = dump(*fresh.files, {.data_dir = "/nowhere"});
     CHECK(refused.outcome == DumpOutcome::refused);
     CHECK(refused.refusal.find("/nowhere") != std::string::npos);
+}
+
+TEST_CASE("dump: a snapshot of more values than are taken at a time") {
+    SampleData data;
+    raft::Entry last;
+    for (raft::Index index = 1; index <= 2500; ++index) {
+        last = data.command_entry(index, 1, "name/" + std::to_string(index), 3);
+    }
+    data.snapshot(last);
+    std::vector<std::uint64_t> indexes =
+        dump(*data.files, {.snapshot = true, .json = true}).numbers("value", "index");
+    std::ranges::sort(indexes);
+    REQUIRE(indexes.size() == 2500);
+    CHECK(indexes.front() == 1);
+    CHECK(indexes.back() == 2500);
+    CHECK(std::ranges::adjacent_find(indexes) == indexes.end());
 }
 
 TEST_CASE("dump: what commands do") {
