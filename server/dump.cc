@@ -22,12 +22,6 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t values_per_page = 1000;
 
 // The one place that says what a snapshot's configuration is.
-Json describe_configuration(const raft::Configuration& configuration) {
-    return {{"voters", configuration.voters},
-            {"outgoing_voters", configuration.outgoing_voters},
-            {"learners", configuration.learners}};
-}
-
 class Dump {
  public:
     Dump(raft::FileSystem& files, const DumpOptions& options,

@@ -76,8 +76,12 @@ void describe_command(std::string_view bytes, bool with_values, Json& json) {
 }
 
 // The one place that says what a configuration is.
-void describe_configuration(std::string_view bytes, Json& json) {
+void describe_configuration_entry(std::string_view bytes, Json& json) {
     json["bytes"] = bytes.size();
+    raft::Configuration configuration;
+    if (raft::decode_configuration(bytes, configuration)) {
+        json["configuration"] = describe_configuration(configuration);
+    }
 }
 
 void describe_entry(const raft::WalRecord& record, bool with_values, Json& json) {
@@ -94,7 +98,7 @@ void describe_entry(const raft::WalRecord& record, bool with_values, Json& json)
             return;
         case raft::EntryKind::configuration:
             json["kind"] = "configuration";
-            describe_configuration(record.payload, json);
+            describe_configuration_entry(record.payload, json);
             return;
     }
 }
@@ -105,6 +109,21 @@ bool speaks_for_itself(std::string_view key) {
 }
 
 }  // namespace
+
+nlohmann::ordered_json describe_configuration(const raft::Configuration& configuration) {
+    Json members = Json::array();
+    for (const raft::Member& member : configuration.details) {
+        members.push_back({{"id", member.id},
+                           {"raft", printable(member.address)},
+                           {"disk_id", member.disk_id},
+                           {"stays_learner", member.stays_learner}});
+    }
+    return {{"voters", configuration.voters},
+            {"outgoing_voters", configuration.outgoing_voters},
+            {"learners", configuration.learners},
+            {"members", std::move(members)},
+            {"removed", configuration.removed}};
+}
 
 nlohmann::ordered_json describe_record(const raft::WalRecord& record, bool with_values) {
     Json json;

@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "raft/configuration.h"
 #include "raft/types.h"
 #include "raft/wal_reader.h"
 
@@ -21,6 +22,8 @@ constexpr std::size_t dump_value_bytes_max = 64;  // of a value's beginning
 
 // The members of an object that describe the record: index, term, stamp, what the command does.
 nlohmann::ordered_json describe_record(const raft::WalRecord& record, bool with_values);
+
+nlohmann::ordered_json describe_configuration(const raft::Configuration& configuration);
 
 // "value_bytes", and with `with_values` "value" or, when it isn't UTF-8, "value_base64", and
 // "value_cut" when that is only its beginning.

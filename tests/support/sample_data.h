@@ -44,7 +44,7 @@ class SampleData {
         files->set_content(
             sample_directory + "/identity",
             encode_identity(
-                {.cluster_id = 77, .node_id = 2, .initial_members = {{2, "127.0.0.1:7080"}}}));
+                {.cluster_id = 77, .node_id = 2, .founders = {{2, "127.0.0.1:7080"}}}));
         files->set_content(sample_directory + "/lock", "");
     }
 
