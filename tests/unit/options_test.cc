@@ -181,8 +181,9 @@ TEST_CASE("every setting as a flag, from the environment and from the file") {
         names.insert(example.name);
     }
     for (const Setting& setting : serve_settings()) {
-        CHECK(names.contains(setting.name));
+        CHECK((names.contains(setting.name) || setting.name == "join"));
     }
+    names.insert("join");  // which excludes another; see below
     CHECK(names.size() == serve_settings().size());
     CHECK(serve(separate) == expected_of_examples());
     CHECK(serve(joined) == expected_of_examples());
@@ -190,6 +191,20 @@ TEST_CASE("every setting as a flag, from the environment and from the file") {
     const TemporaryFile file(content);
     CHECK(serve({"--config", file.path()}) == expected_of_examples());
     CHECK(serve({}, {{"CAIRN_CONFIG", file.path()}}) == expected_of_examples());
+}
+
+TEST_CASE("a node joins a cluster or founds one, and says where it can be reached") {
+    const Arguments join{"--id", "4", "--raft", "10.0.0.4:7080", "--join", "Node-1:8080"};
+    const ServeOptions options = serve(join);
+    REQUIRE(options.join.has_value());
+    CHECK(options.join->text() == "node-1:8080");
+    CHECK(serve({"--raft", "a:1"}, {{"CAIRN_JOIN", "b:2"}}).join->text() == "b:2");
+    Arguments both = join;
+    both.insert(both.end(), {"--initial-cluster", "4=10.0.0.4:7080"});
+    CHECK(refusal(both).find("exclude each other") != std::string::npos);
+    CHECK(refusal({"--join", "a:1"}).find("join needs raft") == 0);
+    CHECK(refusal({"--join", "a:1", "--raft", "0.0.0.0:7080"}).find("join needs raft") == 0);
+    CHECK(refusal({"--join", "a:0", "--raft", "b:1"}).find("--join: ") == 0);
 }
 
 TEST_CASE("flag beats environment beats file") {
@@ -291,7 +306,7 @@ TEST_CASE("what is no command line is refused in one line") {
           Arguments{"--i", "1"}, Arguments{"--", "--id", "1"}, Arguments{"--ID", "1"},
           Arguments{"--id", "1", "2"}, Arguments{"--allowed-host", "a", "b"},
           Arguments{"--no-unsafe-no-fsync"}, Arguments{"--data_dir", "x"},
-          Arguments{"--join", "a:1"}}) {
+          Arguments{"--joined", "a:1"}}) {
         CHECK(refusal(arguments).starts_with("unexpected \""));
     }
     for (const Arguments& arguments : {Arguments{"sreve"}, Arguments{"--id", "1"}, Arguments{""},
