@@ -124,6 +124,7 @@ void to_wire(const AppendEntriesReply& message, v1::PeerMessage& wire) {
     fields.set_rejected_prev_log_index(message.rejected_prev_log_index);
     fields.set_hint_index(message.hint_index);
     fields.set_hint_term(message.hint_term);
+    fields.set_vote_promise_ns(message.vote_promise_ns);
 }
 
 void to_wire(const ReadIndexRequest& message, v1::PeerMessage& wire) {
@@ -189,7 +190,8 @@ AppendEntriesReply from_wire(const v1::AppendEntriesReply& fields) {
             .match_index = fields.match_index(),
             .rejected_prev_log_index = fields.rejected_prev_log_index(),
             .hint_index = fields.hint_index(),
-            .hint_term = fields.hint_term()};
+            .hint_term = fields.hint_term(),
+            .vote_promise_ns = fields.vote_promise_ns()};
 }
 
 ReadIndexRequest from_wire(const v1::ReadIndexRequest& fields) {

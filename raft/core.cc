@@ -51,6 +51,9 @@ Core::Core(const CoreOptions& options, CoreStart start)
     // to a new question and name an index from before it was asked.
     next_read_id_ = random_.next() >> 2U;
     reset_election_timer();
+    if (options_.refuse_votes_at_start && hard_state_.term > 0) {
+        promise_ticks_left_ = options_.election_timeout_ticks;
+    }
     if (configuration().voters == std::vector<NodeId>{options_.id} && !configuration().is_joint()) {
         election_elapsed_ = randomized_timeout_;  // alone: there is nobody to wait for
     }
@@ -106,7 +109,7 @@ bool Core::step_term(const Message& message) {
     if (header.term > hard_state_.term) {
         // A leader that is heard is reason enough not to listen to others (thesis §4.2.3, §6.2),
         // unless that leader itself asked for the election.
-        if (vote != nullptr && !vote->leadership_transfer && hears_leader()) {
+        if (vote != nullptr && !vote->leadership_transfer && (hears_leader() || must_not_vote())) {
             return false;
         }
         if (vote != nullptr && vote->pre_vote) {
@@ -153,6 +156,7 @@ void Core::dispatch(Message& message) {
 }
 
 void Core::tick() {
+    promise_ticks_left_ -= must_not_vote() ? 1 : 0;
     if (is_leader()) {
         tick_leader();
     } else {
@@ -163,6 +167,10 @@ void Core::tick() {
 
 void Core::set_clock(std::int64_t clock_ns) {
     clock_ns_ = std::max(clock_ns_, clock_ns);
+}
+
+void Core::set_steady_time(std::int64_t steady_ns) {
+    steady_ns_ = std::max(steady_ns_, steady_ns);
 }
 
 ProposeResult Core::propose(std::span<const Payload> payloads) {

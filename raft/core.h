@@ -39,6 +39,7 @@
 #include "raft/progress.h"
 #include "raft/quorum.h"
 #include "raft/random.h"
+#include "raft/read_lease.h"
 #include "raft/types.h"
 
 namespace cairn::raft {
@@ -124,6 +125,9 @@ class Core {
     // The leader's log time for what is appended from now on; never goes back (a smaller value is
     // ignored). Also what AppendEntries tells followers.
     void set_clock(std::int64_t clock_ns);
+    // The steady time, before tick(): what a lease counts from. Unlike ticks, none of it is skipped
+    // when the process or the machine stands still.
+    void set_steady_time(std::int64_t steady_ns);
 
     // Appends one entry for each payload, all or none.
     ProposeResult propose(std::span<const Payload> payloads);
@@ -191,6 +195,10 @@ class Core {
     // Leader: what is known of the members, sorted by id; otherwise empty.
     std::span<const Progress> progress() const;
     bool is_transferring() const;
+    // Leader: at this steady time, read after the reads arrived, a quorum has promised to vote for
+    // nobody else, so nothing newer than the commit index can have been acknowledged anywhere:
+    // whoever has applied up to it may answer them without a round (thesis §6.4.1).
+    bool holds_lease(std::int64_t steady_ns) const;
     bool is_durable() const { return durable_hard_state_ == hard_state_; }
 
  private:
@@ -221,6 +229,10 @@ class Core {
         int heartbeat_elapsed = 0;
         NodeId transfer_target = 0;
         int transfer_elapsed = 0;
+        // Whoever was told to campaign may do so whenever that arrives, and voters disregard their
+        // promises then: no lease any more in this term.
+        bool timeout_now_sent = false;
+        LeaseRounds lease_rounds;
         std::size_t uncommitted_bytes = 0;
     };
     // A follower's read that went to the leader.
@@ -250,6 +262,7 @@ class Core {
     void become_leader();
     void reset_election_timer();
     bool hears_leader() const;
+    bool must_not_vote() const;
     void tick_election();
     void tick_leader();
     void check_quorum();
@@ -300,6 +313,7 @@ class Core {
 
     // core_read.cc
     void start_read_round(Leader& leader);
+    void begin_lease_round(Leader& leader);
     void confirm_reads(Leader& leader);
     void fail_leader_reads(Leader& leader);
     void fail_forwarded_reads();
@@ -326,6 +340,10 @@ class Core {
     int randomized_timeout_ = 0;
     Random random_;
     std::int64_t clock_ns_ = 0;
+    std::int64_t steady_ns_ = 0;
+    // Ticks for which what this node promised (or may have, before its start) still binds it,
+    // whatever term it gets into meanwhile.
+    int promise_ticks_left_ = 0;
 
     // Follower: up to where the log is known to match this term's leader's, what it was told last.
     Index verified_index_ = 0;

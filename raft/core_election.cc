@@ -100,6 +100,12 @@ bool Core::hears_leader() const {
     return leader_id_ != 0 && election_elapsed_ < options_.election_timeout_ticks;
 }
 
+// Unlike hears_leader() this outlasts a change of term: a mere answer from a newer term makes this
+// node forget its leader, but the leader still counts on what it was promised.
+bool Core::must_not_vote() const {
+    return promise_ticks_left_ > 0;
+}
+
 void Core::tick_election() {
     ++election_elapsed_;
     if (election_elapsed_ >= randomized_timeout_ && may_campaign()) {
@@ -129,6 +135,7 @@ void Core::tick_leader() {
     tick_learners(leading);
     if (leading.heartbeat_elapsed >= options_.heartbeat_ticks) {
         leading.heartbeat_elapsed = 0;
+        begin_lease_round(leading);
         broadcast_heartbeat(leading);
     }
 }
@@ -202,11 +209,12 @@ void Core::on_request_vote(const RequestVote& message) {
     const bool free_to_vote = hard_state_.voted_for == candidate ||
                               (hard_state_.voted_for == 0 && leader_id_ == 0) ||
                               (message.pre_vote && message.header.term > hard_state_.term);
+    const bool bound = must_not_vote() && !message.leadership_transfer;
     // Whether or not the candidate is a voter here: its log may be ahead of ours (§4.2.2). A node
     // that isn't trusted yet may have been made a voter by an entry that it hasn't got.
     const bool trusted =
         is_trusted_voter() || (message.voter_disk_id == options_.disk_id && options_.disk_id != 0);
-    const bool granted = free_to_vote && trusted &&
+    const bool granted = free_to_vote && !bound && trusted &&
                          log_.is_up_to_date(message.last_log_index, message.last_log_term);
     RequestVoteReply reply{header_for(candidate), message.pre_vote, granted};
     if (granted && message.pre_vote) {
@@ -268,6 +276,7 @@ void Core::maybe_send_timeout_now(Leader& leading) {
     }
     const Progress* target = find(leading, leading.transfer_target);
     if (target != nullptr && target->match_index == log_.last_index()) {
+        leading.timeout_now_sent = true;
         send(TimeoutNow{header_for(target->id)});
     }
 }

@@ -1,7 +1,9 @@
 // Core: linearizable reads by ReadIndex (thesis §6.4). Reads that arrive in one turn share a round;
-// a round is confirmed by the answers to any append sent after it began.
+// a round is confirmed by the answers to any append sent after it began. Leases (§6.4.1) are
+// renewed by rounds too.
 
 #include <algorithm>
+#include <limits>
 
 #include "raft/core.h"
 #include "raft/invariant.h"
@@ -39,6 +41,43 @@ void Core::start_read_round(Leader& leading) {
     if (Progress* self = find(leading, options_.id)) {
         self->acked_read_id = leading.round;
     }
+}
+
+// With every heartbeat, so that a lease is renewed long before it ends. Any append from now on
+// carries the round.
+void Core::begin_lease_round(Leader& leading) {
+    if (options_.vote_promise_ns == 0) {
+        return;
+    }
+    ++leading.round;
+    leading.lease_rounds.began(leading.round, steady_ns_);
+    if (Progress* self = find(leading, options_.id)) {
+        self->acked_read_id = leading.round;
+    }
+}
+
+bool Core::holds_lease(std::int64_t steady_ns) const {
+    const Leader* leading = leader();
+    if (leading == nullptr || options_.vote_promise_ns == 0 || leading->timeout_now_sent ||
+        leading->transfer_target != 0 || !leads_with_commit()) {
+        return false;
+    }
+    // A leader that is on its way out: the one voter that is left need not wait for anybody.
+    if (!configuration().is_voter(options_.id)) {
+        return false;
+    }
+    // As long as it leads it has voted for nobody else.
+    const std::uint64_t until_ns = quorum_value(configuration(), [&](NodeId id) {
+        if (id == options_.id) {
+            return std::numeric_limits<std::uint64_t>::max();
+        }
+        const auto progress = std::find_if(leading->progress.begin(), leading->progress.end(),
+                                           [&](const Progress& member) { return member.id == id; });
+        return progress == leading->progress.end()
+                   ? std::uint64_t{0}
+                   : static_cast<std::uint64_t>(progress->promised_until_ns);
+    });
+    return static_cast<std::uint64_t>(std::max(steady_ns, std::int64_t{0})) < until_ns;
 }
 
 void Core::confirm_reads(Leader& leading) {

@@ -135,6 +135,9 @@ bool Core::accept_leader(NodeId from) {
         become_follower(hard_state_.term, from);
     }
     election_elapsed_ = 0;
+    if (options_.vote_promise_ns > 0) {
+        promise_ticks_left_ = options_.election_timeout_ticks;
+    }
     return true;
 }
 
@@ -154,6 +157,7 @@ void Core::on_append_entries(AppendEntries& message) {
         AppendEntriesReply reply;
         reply.header = header_for(from);
         reply.read_id = leader_read_id_;
+        reply.vote_promise_ns = options_.vote_promise_ns;
         reply.rejected = true;
         reply.rejected_prev_log_index = message.prev_log_index;
         reply.hint_index =
@@ -249,6 +253,7 @@ void Core::acknowledge(NodeId leader) {
     AppendEntriesReply reply;
     reply.header = header_for(leader);
     reply.read_id = leader_read_id_;
+    reply.vote_promise_ns = options_.vote_promise_ns;
     reply.match_index = std::min(verified_index_, log_.stable_index());
     acknowledged_index_ = reply.match_index;
     send(std::move(reply));
@@ -269,6 +274,9 @@ void Core::on_append_entries_reply(const AppendEntriesReply& message) {
     progress->silent_ticks = 0;
     // Any answer in this term, also a rejection, says that nobody newer leads (thesis §6.4).
     progress->acked_read_id = std::max(progress->acked_read_id, message.read_id);
+    progress->promised_until_ns =
+        std::max(progress->promised_until_ns,
+                 leading->lease_rounds.promised_until_ns(message.read_id, message.vote_promise_ns));
     if (message.rejected) {
         on_append_rejected(*progress, message);
         return;

@@ -62,6 +62,9 @@ struct AppendEntriesReply {
     Index rejected_prev_log_index = 0;
     Index hint_index = 0;
     Term hint_term = 0;
+    // Since the sender heard the round `read_id` of this leader, it votes for nobody else for at
+    // least so long by its own clock, unless the leader itself asks for an election; 0: no promise.
+    std::int64_t vote_promise_ns = 0;
 };
 
 // A follower asks the leader for a read index (thesis §6.4); `read_id` is the follower's own.

@@ -39,6 +39,7 @@ void Node::on_message(Message message, std::int64_t steady_ns) {
 
 void Node::on_tick(std::int64_t steady_ns) {
     core_.set_clock(clock_.now_ns(steady_ns));
+    core_.set_steady_time(steady_ns);
     core_.tick();
 }
 

@@ -50,6 +50,7 @@ class Node {
 
     ProposeResult propose(std::span<const Payload> payloads, std::int64_t steady_ns);
     ReadId read_index() { return core_.read_index(); }
+    bool holds_lease(std::int64_t steady_ns) const { return core_.holds_lease(steady_ns); }
     bool transfer_leadership(NodeId target) { return core_.transfer_leadership(target); }
     ChangeResult change_configuration(const Configuration& next, std::int64_t steady_ns);
 

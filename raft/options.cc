@@ -1,5 +1,7 @@
 #include "raft/options.h"
 
+#include "raft/read_lease.h"
+
 namespace cairn::raft {
 
 std::string validate(const CoreOptions& options) {
@@ -11,6 +13,9 @@ std::string validate(const CoreOptions& options) {
     }
     if (options.election_timeout_ticks < 2 * options.heartbeat_ticks) {
         return "the election timeout must be at least two heartbeat intervals";
+    }
+    if (options.vote_promise_ns < 0 || options.vote_promise_ns > vote_promise_ns_max) {
+        return "a promise not to vote must not be negative or longer than an hour";
     }
     if (options.append_entries_max == 0 || options.append_bytes_max == 0 ||
         options.inflight_messages_max == 0 || options.inflight_bytes_max == 0 ||

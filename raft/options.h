@@ -39,6 +39,16 @@ struct CoreOptions {
     std::size_t committed_entries_max = 2048;
     std::size_t persist_bytes_max = 8U << 20;
 
+    // What every answer to an append promises the leader: for so long, by this node's clock, from
+    // when it heard the append, it votes for nobody else, which is what leases of reads stand on
+    // (raft/read_lease.h). election_timeout_ticks must last at least as long. 0: it promises
+    // nothing and has no lease when it leads.
+    std::int64_t vote_promise_ns = 0;
+    // Refuse votes for an election timeout after the start, as if a leader had just been heard: the
+    // node may have promised before, also when it doesn't any more. A node that never was in a term
+    // has not.
+    bool refuse_votes_at_start = false;
+
     std::uint64_t random_seed = 0;
 };
 

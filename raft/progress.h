@@ -23,13 +23,14 @@ struct Progress {
     State state = State::probe;
     Index match_index = 0;
     Index next_index = 1;
-    bool probe_sent = false;      // probe: wait for the answer; a heartbeat lets one more go
-    bool recent_active = false;   // heard since the last CheckQuorum
-    int silent_ticks = 0;         // since it was heard, up to an election timeout
-    ReadId acked_read_id = 0;     // newest round it has confirmed
-    ReadId sent_read_id = 0;      // newest round sent to it
-    Index sent_commit_index = 0;  // newest commit index sent to it
-    Index snapshot_index = 0;     // snapshot: what the one it is sent includes; 0: none sent yet
+    bool probe_sent = false;             // probe: wait for the answer; a heartbeat lets one more go
+    bool recent_active = false;          // heard since the last CheckQuorum
+    int silent_ticks = 0;                // since it was heard, up to an election timeout
+    ReadId acked_read_id = 0;            // newest round it has confirmed
+    std::int64_t promised_until_ns = 0;  // it votes for nobody else before, by this node's clock
+    ReadId sent_read_id = 0;             // newest round sent to it
+    Index sent_commit_index = 0;         // newest commit index sent to it
+    Index snapshot_index = 0;  // snapshot: what the one it is sent includes; 0: none sent yet
     // A learner: where the log ended when its round began, and how long that is ago; 0: no round.
     Index catch_up_target = 0;
     int catch_up_ticks = 0;

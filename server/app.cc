@@ -14,6 +14,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
+#include "raft/read_lease.h"
 #include "server/gateway.h"
 #include "server/gateway_port.h"
 #include "server/logging.h"
@@ -85,6 +86,11 @@ RaftThreadOptions App::raft_options() {
     raft.core.election_timeout_ticks =
         std::max(2 * raft.core.heartbeat_ticks, options_.election_timeout_ms / raft.tick_ms);
     raft.core.random_seed = random_number();
+    if (options_.lease_reads) {
+        raft.core.vote_promise_ns = raft::duration_of_ticks_ns(
+            raft.core.election_timeout_ticks, std::int64_t{raft.tick_ms} * 1'000'000);
+    }
+    raft.core.refuse_votes_at_start = true;
     raft.transport.cluster_id = identity.cluster_id;
     raft.transport.node_id = options_.id;
     raft.transport.http_address = options_.http.text();
@@ -115,6 +121,7 @@ GatewayOptions App::gateway_options() const {
     gateway.port = options_.http.port;
     gateway.api.max_value_bytes = options_.max_value_bytes;
     gateway.api.default_timeout_ms = options_.default_timeout_ms;
+    gateway.api.lease_reads = options_.lease_reads;
     gateway.api.allowed_hosts = options_.allowed_hosts;
     gateway.api.allowed_hosts.push_back(options_.http.host);
     gateway.api.allowed_origins = options_.allowed_origins;

@@ -88,6 +88,7 @@ struct Operation {
     std::string name;
     std::string after;
     std::size_t limit = 0;
+    // lease: becomes linearizable when no lease could serve it
     Consistency consistency = Consistency::linearizable;
     std::uint64_t min_index = 0;  // wait until the node has applied this
 

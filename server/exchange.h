@@ -24,6 +24,7 @@ namespace cairn::server {
 struct ApiOptions {
     std::size_t max_value_bytes = std::size_t{1} << 20;
     int default_timeout_ms = 5000;
+    bool lease_reads = false;  // consistency=lease may be asked for
     // Host names by which this node may be called, beside localhost and IP addresses.
     std::vector<std::string> allowed_hosts;
     // Origins of pages that may write and open streams, beside the node's own.

@@ -106,12 +106,13 @@ std::string apply_join(Texts texts, ServeOptions& options) {
     return {};
 }
 
-std::string apply_unsafe_no_fsync(Texts texts, ServeOptions& options) {
+template <auto member>
+std::string apply_choice(Texts texts, ServeOptions& options) {
     const std::string& text = texts.front();
     if (text != "true" && text != "1" && text != "false" && text != "0") {
         return in_quotes(text) + " is not true or false";
     }
-    options.unsafe_no_fsync = text == "true" || text == "1";
+    options.*member = text == "true" || text == "1";
     return {};
 }
 
@@ -250,10 +251,15 @@ constexpr auto settings = std::to_array<Setting>({
      "An origin whose pages may use this node from a browser, such\n"
      "as https://app.example.com; several as for allowed-host",
      apply_list<&Options::allowed_origins, parse_allowed_origin>},
+    {"lease-reads", SettingKind::choice, "", "",
+     "Serve reads with consistency=lease: the leader answers without\n"
+     "asking the others, which relies on every node's clock; on all\n"
+     "nodes or none",
+     apply_choice<&Options::lease_reads>},
     {"unsafe-no-fsync", SettingKind::choice, "", "",
      "Don't wait for the disk: a crash of the machine loses what\n"
      "was acknowledged. For measuring only, never for data",
-     apply_unsafe_no_fsync},
+     apply_choice<&Options::unsafe_no_fsync>},
     {"log-level", SettingKind::text, "LEVEL", "info", "trace, debug, info, warn or error",
      apply_log_level},
     {"log-format", SettingKind::text, "FORMAT", "text", "text or json, on stderr",

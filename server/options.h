@@ -44,6 +44,7 @@ struct ServeOptions {
     std::vector<std::string> allowed_hosts;
     // As browsers send them: "https://app.example.com", "http://localhost:3000".
     std::vector<std::string> allowed_origins;
+    bool lease_reads = false;
     bool unsafe_no_fsync = false;
 
     LogLevel log_level = LogLevel::info;

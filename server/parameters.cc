@@ -53,13 +53,16 @@ Error parse_timeout(const QueryParameter& parameter, Parameters& out) {
     return std::nullopt;
 }
 
-Error parse_consistency(const QueryParameter& parameter, Parameters& out) {
+Error parse_consistency(const QueryParameter& parameter, std::uint32_t known, Parameters& out) {
     if (parameter.value == "linearizable") {
         out.consistency = Consistency::linearizable;
     } else if (parameter.value == "local") {
         out.consistency = Consistency::local;
     } else if (parameter.value == "lease") {
-        return "consistency=lease is not enabled on this node.";
+        if ((known & Known::lease) == 0) {
+            return "consistency=lease is not enabled on this node (--lease-reads).";
+        }
+        out.consistency = Consistency::lease;
     } else {
         return "consistency must be linearizable, local or lease, not " + shown(parameter.value) +
                ".";
@@ -110,7 +113,7 @@ std::uint32_t bit_of(std::string_view name, std::uint32_t known) {
 }
 
 Error unknown_parameter(std::string_view name, std::uint32_t known) {
-    const bool is_value_read = known == Known::read;
+    const bool is_value_read = (known & ~Known::lease) == Known::read;
     if (is_value_read && (name == "after" || name == "wait")) {
         return "Long polls (after and wait) are not supported by this version.";
     }
@@ -122,7 +125,7 @@ Error take(QueryParameter& parameter, std::uint32_t known, Parameters& out) {
         case Known::timeout:
             return parse_timeout(parameter, out);
         case Known::consistency:
-            return parse_consistency(parameter, out);
+            return parse_consistency(parameter, known, out);
         case Known::min_index:
             return parse_number(parameter, out.min_index);
         case Known::ttl:

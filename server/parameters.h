@@ -27,6 +27,7 @@ struct Known {
     static constexpr std::uint32_t after = 1U << 7;
     static constexpr std::uint32_t keys_only = 1U << 8;
     static constexpr std::uint32_t cursor = 1U << 9;
+    static constexpr std::uint32_t lease = 1U << 10;  // consistency may be lease
 
     static constexpr std::uint32_t read = timeout | consistency | min_index;
     static constexpr std::uint32_t list = read | prefix_text | limit | after | keys_only;

@@ -27,7 +27,9 @@ bool ReadQueue::submit(Read read) {
         return false;
     }
     ++count_;
-    if (read.linearizable) {
+    if (read.lease) {
+        leasing_.push_back(std::move(read));
+    } else if (read.linearizable) {
         queued_.push_back(std::move(read));
     } else {
         applying_.push_back(std::move(read));
@@ -35,7 +37,28 @@ bool ReadQueue::submit(Read read) {
     return true;
 }
 
-void ReadQueue::start_turn() {
+// Decided once, for all that have come since the last turn.
+void ReadQueue::grant_leases(std::int64_t steady_ns) {
+    if (leasing_.empty()) {
+        return;
+    }
+    const bool held = node_.holds_lease(steady_ns);
+    const raft::Index commit_index = node_.core().commit_index();
+    for (Read& read : leasing_) {
+        read.lease = held;
+        if (held) {
+            // Others may have applied, and shown, what is committed and not applied here.
+            read.needed_index = std::max(read.needed_index, commit_index);
+            applying_.push_back(std::move(read));
+        } else {
+            queued_.push_back(std::move(read));
+        }
+    }
+    leasing_.clear();
+}
+
+void ReadQueue::start_turn(std::int64_t steady_ns) {
+    grant_leases(steady_ns);
     if (queued_.empty() || rounds_.size() >= limits_.rounds_max) {
         return;
     }
@@ -73,6 +96,7 @@ void ReadQueue::take_ready(raft::Index applied_index, std::vector<Read>& ready) 
 void ReadQueue::sweep(std::int64_t now_ns, std::int64_t leaderless_ns, std::vector<Read>& expired,
                       std::vector<Read>& leaderless) {
     const auto late = [&](const Read& read) { return now_ns >= read.deadline_ns; };
+    count_ -= move_if(leasing_, expired, late);
     count_ -= move_if(queued_, expired, late);
     count_ -= move_if(applying_, expired, late);
     for (Round& round : rounds_) {
@@ -85,6 +109,7 @@ void ReadQueue::sweep(std::int64_t now_ns, std::int64_t leaderless_ns, std::vect
 
 void ReadQueue::take_all(std::vector<Read>& all) {
     const auto every = [](const Read&) { return true; };
+    move_if(leasing_, all, every);
     move_if(queued_, all, every);
     move_if(applying_, all, every);
     for (Round& round : rounds_) {

@@ -1,5 +1,6 @@
-// Reads on their way to being served: those that must be linearizable share ReadIndex rounds, then
-// all wait until the state machine has applied the index they need.
+// Reads on their way to being served: those that must be linearizable share ReadIndex rounds, or
+// are covered by the leader's lease if they ask for that and it holds, then all wait until the
+// state machine has applied the index they need.
 //
 // Owned by the replica, on the raft thread; no clock of its own. A read that a change of leader cut
 // short is asked again until its deadline; it changes nothing, so that is safe. Everything waiting
@@ -31,6 +32,7 @@ struct Read {
     std::int64_t deadline_ns = 0;
     raft::Index needed_index = 0;
     bool linearizable = true;
+    bool lease = false;  // by the lease if there is one, else linearizable
 };
 
 class ReadQueue {
@@ -39,8 +41,9 @@ class ReadQueue {
 
     // Takes a read; false when too many wait.
     bool submit(Read read);
-    // Asks for a round for what is queued, when one may begin.
-    void start_turn();
+    // Asks for a round for what is queued, when one may begin. `steady_ns` is the time now, read
+    // after the last submit(): what a lease may serve needs none.
+    void start_turn(std::int64_t steady_ns);
     void on_read(const raft::ReadState& state);
     // Moves everything that needs at most `applied_index` to `ready`.
     void take_ready(raft::Index applied_index, std::vector<Read>& ready);
@@ -53,6 +56,8 @@ class ReadQueue {
     bool idle() const { return count_ == 0; }
 
  private:
+    void grant_leases(std::int64_t steady_ns);
+
     struct Round {
         raft::ReadId read_id = 0;
         std::vector<Read> reads;
@@ -60,6 +65,7 @@ class ReadQueue {
     std::size_t count_ = 0;
     raft::Node& node_;
     ReadLimits limits_;
+    std::vector<Read> leasing_;  // since the last turn
     std::vector<Read> queued_;
     std::deque<Round> rounds_;
     std::vector<Read> applying_;

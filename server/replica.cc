@@ -83,6 +83,7 @@ void Replica::submit_read(std::shared_ptr<Operation> operation, Port& port) {
     read.deadline_ns = steady_ns_ + operation->timeout_ms * ns_per_ms;
     read.needed_index = operation->min_index;
     read.linearizable = operation->consistency != Consistency::local;
+    read.lease = operation->consistency == Consistency::lease;
     read.port = &port;
     read.operation = std::move(operation);
     if (!reads_.submit(read)) {
@@ -185,7 +186,8 @@ void Replica::turn() {
     steady_ns_ = clock_.steady_ns();
     maybe_propose_clock();
     writes_.start_turn(steady_ns_);
-    reads_.start_turn();
+    // Not the turn's time: a lease counts from after the last read came.
+    reads_.start_turn(clock_.steady_ns());
     const bool more = node_.process();
     publish_events();
     snapshots_.turn(steady_ns_);
@@ -406,6 +408,9 @@ void Replica::serve(Read& read) {
     }
     Operation& operation = *read.operation;
     operation.failure = Failure::none;
+    if (operation.consistency == Consistency::lease && !read.lease) {
+        operation.consistency = Consistency::linearizable;
+    }
     operation.served_index = state_machine_.applied_index();
     operation.utc_offset_ns = state_machine_.utc_offset_ns();
     if (operation.kind == Operation::Kind::get) {
@@ -454,6 +459,9 @@ void Replica::fail_read(Read& read, Failure failure) {
         return;
     }
     read.operation->failure = failure;
+    if (read.operation->consistency == Consistency::lease) {
+        read.operation->consistency = Consistency::linearizable;
+    }
     if (read.operation->kind == Operation::Kind::cluster_status) {
         read.operation->cluster = cluster_status();
         read.operation->cluster.ready = false;

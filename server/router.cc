@@ -412,8 +412,11 @@ void append_standard_headers(const NodeView& view, const Operation* operation, E
         exchange.response.add_header("Idempotency-Replayed", "true");
     }
     if (exchange.is_read) {
-        exchange.response.add_header("Cairn-Consistency",
-                                     consistency_name(exchange.parameters.consistency));
+        // What it was in the end: without a lease, one that asked for it is linearizable.
+        exchange.response.add_header(
+            "Cairn-Consistency",
+            consistency_name(operation != nullptr ? operation->consistency
+                                                  : exchange.parameters.consistency));
         // A cache that answers for us would break what that header says.
         exchange.response.add_header("Cache-Control", "no-cache");
     }

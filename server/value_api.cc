@@ -53,6 +53,10 @@ bool refuse_if_none_match(const HttpRequest& request, Exchange& exchange) {
     return false;
 }
 
+std::uint32_t lease_bit(const ApiOptions& options) {
+    return options.lease_reads ? Known::lease : 0;
+}
+
 bool has_if_none_match(const Exchange& exchange) {
     return exchange.if_none_match.kind != IfNoneMatch::Kind::absent;
 }
@@ -168,10 +172,11 @@ bool has_foreign_coding(const HttpRequest& request) {
 
 Decision decide_get(const HttpRequest& request, std::string_view query, const ApiOptions& options,
                     Operation& operation, Exchange& exchange) {
-    exchange.is_read = true;
-    if (const auto error = parse_parameters(query, Known::read, exchange.parameters)) {
+    if (const auto error =
+            parse_parameters(query, Known::read | lease_bit(options), exchange.parameters)) {
         return respond_invalid(exchange, *error);
     }
+    exchange.is_read = true;
     if (has_body(request, exchange) || refuse_if_match(request, exchange) ||
         refuse_if_none_match(request, exchange)) {
         return Decision::respond;
@@ -231,10 +236,11 @@ Decision decide_delete(const HttpRequest& request, std::string_view query,
 
 Decision decide_list(const HttpRequest& request, std::string_view query, const ApiOptions& options,
                      Operation& operation, Exchange& exchange) {
-    exchange.is_read = true;
-    if (const auto error = parse_parameters(query, Known::list, exchange.parameters)) {
+    if (const auto error =
+            parse_parameters(query, Known::list | lease_bit(options), exchange.parameters)) {
         return respond_invalid(exchange, *error);
     }
+    exchange.is_read = true;
     if (has_body(request, exchange)) {
         return Decision::respond;
     }

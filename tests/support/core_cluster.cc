@@ -77,6 +77,15 @@ Core& CoreCluster::core(NodeId id) {
 bool CoreCluster::is_up(NodeId id) const {
     return member(id).core != nullptr;
 }
+std::int64_t CoreCluster::steady_ns(NodeId id) const {
+    return member(id).steady_ns;
+}
+void CoreCluster::pass_time(NodeId id, std::int64_t ns) {
+    member(id).steady_ns += ns;
+}
+bool CoreCluster::holds_lease(NodeId id) const {
+    return is_up(id) && member(id).core->holds_lease(member(id).steady_ns);
+}
 std::vector<NodeId> CoreCluster::ids() const {
     std::vector<NodeId> all;
     for (NodeId id = 1; id <= members_.size(); ++id) {
@@ -173,6 +182,8 @@ void CoreCluster::restart(NodeId id) {
 
 void CoreCluster::tick(NodeId id, int ticks) {
     for (int i = 0; i < ticks; ++i) {
+        member(id).steady_ns += options_.tick_ns;
+        core(id).set_steady_time(member(id).steady_ns);
         core(id).tick();
         check(id);
         tick_senders(id);

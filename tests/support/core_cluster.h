@@ -46,6 +46,8 @@ struct ClusterOptions {
     // A sender without an answer repeats its chunk after so many ticks, and gives up after so many.
     int snapshot_resend_ticks = 4;
     int snapshot_give_up_ticks = 20;
+    // What a tick moves a node's steady time on by.
+    std::int64_t tick_ns = 10'000'000;
 };
 
 // A state as bytes; `last_included.index` 0: none.
@@ -65,6 +67,8 @@ class CoreCluster {
 
     Core& core(NodeId id);
     bool is_up(NodeId id) const;
+    std::int64_t steady_ns(NodeId id) const;
+    bool holds_lease(NodeId id) const;  // now, by its own time
     std::vector<NodeId> ids() const;
     // The leader of the newest term; 0: none.
     NodeId leader() const;
@@ -82,6 +86,8 @@ class CoreCluster {
 
     // Events. Each is followed by the checks; none delivers anything by itself.
     void tick(NodeId id, int ticks = 1);
+    // The node's steady time goes on without ticks, as when its process stands still.
+    void pass_time(NodeId id, std::int64_t ns);
     void step(Message message);
     ProposeResult propose(NodeId id, std::string_view payload);
     ReadId read_index(NodeId id);
@@ -184,6 +190,7 @@ class CoreCluster {
         std::uint64_t incarnation = 0;
         std::uint64_t disk_id = 0;
         bool joined = false;
+        std::int64_t steady_ns = 1'000'000'000;
         HardState disk_hard_state;
         std::vector<Entry> disk;
         Index disk_first = 1;  // of disk[0], or of what comes there
