@@ -77,7 +77,7 @@ def test_version_and_help():
         assert result.returncode == 0 and "serve" in result.stdout and not result.stderr, result
     text = run("serve", "--help").stdout
     for flag in ("id", "data-dir", "http", "raft", "initial-cluster", "heartbeat-ms", "election-timeout-ms",
-                 "log-level", "unsafe-no-fsync", "config"):
+                 "log-level", "lease-reads", "unsafe-no-fsync", "config"):
         assert f"--{flag}" in text, flag
         assert "CAIRN_" + flag.upper().replace("-", "_") in text, flag
 

@@ -65,7 +65,7 @@ std::vector<Message> every_message() {
         RequestVoteReply{header, false, true},
         make_append({}),
         make_append({make_entry(41, 3, ""), make_entry(42, 3, "small"), make_entry(43, 7, "x")}),
-        AppendEntriesReply{header, 4, true, 0, 40, 38, 2},
+        AppendEntriesReply{header, 4, true, 0, 40, 38, 2, 280'000'000},
         AppendEntriesReply{header, 4, false, 41, 0, 0, 0},
         ReadIndexRequest{header, 88},
         ReadIndexReply{header, 88, true, 0},
@@ -96,7 +96,8 @@ void describe(std::ostream& out, const AppendEntries& m) {
 }
 void describe(std::ostream& out, const AppendEntriesReply& m) {
     out << "AppendEntriesReply " << m.read_id << ' ' << m.rejected << ' ' << m.match_index << ' '
-        << m.rejected_prev_log_index << ' ' << m.hint_index << ' ' << m.hint_term;
+        << m.rejected_prev_log_index << ' ' << m.hint_index << ' ' << m.hint_term << ' '
+        << m.vote_promise_ns;
 }
 void describe(std::ostream& out, const ReadIndexRequest& m) {
     out << "ReadIndexRequest " << m.read_id;

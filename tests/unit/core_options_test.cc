@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "raft/options.h"
+#include "raft/read_lease.h"
 
 namespace {
 
@@ -28,6 +29,17 @@ TEST_CASE("core options: the election timeout leaves room for two heartbeats") {
     options.heartbeat_ticks = 0;
     CHECK_FALSE(validate(options).empty());
     options.heartbeat_ticks = -1;
+    CHECK_FALSE(validate(options).empty());
+}
+
+TEST_CASE("core options: a promise not to vote is no longer than makes sense") {
+    CoreOptions options;
+    options.id = 1;
+    options.vote_promise_ns = vote_promise_ns_max;
+    CHECK(validate(options) == "");
+    options.vote_promise_ns = vote_promise_ns_max + 1;
+    CHECK_FALSE(validate(options).empty());
+    options.vote_promise_ns = -1;
     CHECK_FALSE(validate(options).empty());
 }
 

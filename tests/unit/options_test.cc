@@ -102,6 +102,7 @@ std::vector<Example> examples() {
             {"default-timeout-ms", "60000", "60000"},
             {"allowed-host", "a.example,[::2]", "[\"a.example\", \"[::2]\"]"},
             {"allowed-origin", "https://a.example", "\"https://a.example\""},
+            {"lease-reads", "true", "true"},
             {"unsafe-no-fsync", "true", "true"},
             {"log-level", "debug", "'debug'"},
             {"log-format", "json", "\"json\""}};
@@ -124,6 +125,7 @@ ServeOptions expected_of_examples() {
     options.default_timeout_ms = 60000;
     options.allowed_hosts = {"a.example", "[::2]"};
     options.allowed_origins = {"https://a.example"};
+    options.lease_reads = true;
     options.unsafe_no_fsync = true;
     options.log_level = LogLevel::debug;
     options.log_format = LogFormat::json;
@@ -146,6 +148,7 @@ TEST_CASE("no flag is needed") {
     CHECK(options.max_value_bytes == 1048576);
     CHECK(options.max_connections == 10000);
     CHECK(options.default_timeout_ms == 5000);
+    CHECK_FALSE(options.lease_reads);
     CHECK_FALSE(options.unsafe_no_fsync);
     CHECK(options.log_level == LogLevel::info);
     CHECK(options.log_format == LogFormat::text);
@@ -170,8 +173,8 @@ TEST_CASE("every setting as a flag, from the environment and from the file") {
     std::string content;
     std::set<std::string, std::less<>> names;
     for (const Example& example : examples()) {
-        if (example.name == "unsafe-no-fsync") {
-            separate.push_back("--unsafe-no-fsync");
+        if (example.name == "unsafe-no-fsync" || example.name == "lease-reads") {
+            separate.push_back("--" + example.name);
         } else {
             separate.insert(separate.end(), {"--" + example.name, example.text});
         }

@@ -15,10 +15,11 @@ using namespace cairn::server;
 using namespace cairn::server::test;
 
 struct Rig {
-    explicit Rig(std::vector<raft::NodeId> voters = {1}, fsm::HistoryOptions history = {})
+    explicit Rig(std::vector<raft::NodeId> voters = {1}, fsm::HistoryOptions history = {},
+                 const raft::CoreOptions& core = core_options())
         : store(raft::test::open_snapshots(files)),
-          replica(raft::Core(core_options(), {{}, raft::configuration_of(voters), {}, {}}), {},
-                  storage, transport, runner, options(history), view, clock,
+          replica(raft::Core(core, {{}, raft::configuration_of(voters), {}, {}}), {}, storage,
+                  transport, runner, options(history), view, clock,
                   [this] { turn_wanted = true; }) {
         replica.add_port(port);
         if (voters.size() == 1) {
@@ -368,6 +369,33 @@ TEST_CASE("replica: stop answers everything, once, and takes nothing more") {
     CHECK(alone.port.only_failure() == Failure::draining);
     alone.runner.run_all(*alone.store);
     CHECK(alone.port.done.size() == 1);
+}
+
+TEST_CASE("replica: a lease read says what it was") {
+    raft::CoreOptions options = core_options();
+    options.vote_promise_ns = 80 * ms;
+    Rig leased({1}, {}, options);
+    Rig rig;  // promises nothing, so it has no lease
+    for (Rig* one : {&leased, &rig}) {
+        one->write(set_command("a", "1"));
+        auto read = std::make_shared<Operation>();
+        read->kind = Operation::Kind::get;
+        read->name = "a";
+        read->consistency = Consistency::lease;
+        one->replica.submit(read, one->port);
+        one->settle();
+        REQUIRE(one->port.done.back() == read);
+        CHECK(read->failure == Failure::none);
+        CHECK(*read->output.value->bytes == "1");
+        CHECK(read->consistency ==
+              (one == &leased ? Consistency::lease : Consistency::linearizable));
+    }
+    leased.replica.stop();
+    auto late = std::make_shared<Operation>();
+    late->kind = Operation::Kind::get;
+    late->consistency = Consistency::lease;
+    leased.replica.submit(late, leased.port);
+    CHECK(late->failure == Failure::draining);
 }
 
 }  // namespace

@@ -119,6 +119,32 @@ TEST_CASE("router: read parameters reach the operation") {
     CHECK(api.operation.command.empty());
 }
 
+TEST_CASE("router: a lease can be asked for where it is enabled, and the answer says what it was") {
+    ApiHarness api;
+    api.put("a", "1");
+    for (const char* target : {"/v1/values/a", "/v1/raw/a", "/v1/values"}) {
+        CAPTURE(target);
+        const std::string asked = std::string(target) + "?consistency=lease";
+        api.options.lease_reads = false;
+        CHECK(api.status("GET", asked) == 400);
+        CHECK(api.json()["detail"].get<std::string>().find("--lease-reads") != std::string::npos);
+        CHECK(api.header("Cairn-Consistency").empty());
+        api.options.lease_reads = true;
+        CHECK(api.status("GET", asked) == 200);
+        CHECK(api.operation.consistency == Consistency::lease);
+        CHECK(api.header("Cairn-Consistency") == "lease");
+        // A node without a lease serves it as what it says here.
+        api.operation.consistency = Consistency::linearizable;
+        api.exchange.response.headers.clear();
+        append_standard_headers(api.view, &api.operation, api.exchange);
+        CHECK(api.header("Cairn-Consistency") == "linearizable");
+        CHECK(api.status("GET", target) == 200);
+        CHECK(api.header("Cairn-Consistency") == "linearizable");
+    }
+    CHECK(api.status("GET", "/v1/values/a?after=1") == 400);
+    CHECK(api.json()["detail"].get<std::string>().starts_with("Long polls"));
+}
+
 TEST_CASE("router: a parameter that isn't known or isn't right is refused by name") {
     ApiHarness api;
     const std::vector<std::pair<const char*, const char*>> rows = {
