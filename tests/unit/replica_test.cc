@@ -398,4 +398,54 @@ TEST_CASE("replica: a lease read says what it was") {
     CHECK(late->failure == Failure::draining);
 }
 
+TEST_CASE("replica: a leader that stood still has no lease in its first turn") {
+    raft::CoreOptions options = core_options();
+    options.vote_promise_ns = 80 * ms;
+    Rig rig({1, 2, 3}, {}, options);
+    const auto answer = [&](raft::Message message) {
+        rig.replica.on_message(std::move(message));
+        rig.replica.on_delivered();
+        rig.settle();
+    };
+    const raft::Core& core = rig.replica.node().core();
+    const auto header = [&](raft::Term term) { return raft::Header{5, 2, 1, term}; };
+    while (core.role() == raft::RoleName::follower) {
+        rig.pass(10 * ms);
+    }
+    answer(raft::RequestVoteReply{header(core.term() + 1), true, true});
+    answer(raft::RequestVoteReply{header(core.term()), false, true});
+    REQUIRE(core.is_leader());
+    const auto hear = [&] {
+        rig.pass(20 * ms);
+        raft::AppendEntriesReply reply;
+        reply.header = header(core.term());
+        for (const raft::Message& message : rig.transport.messages) {
+            if (const auto* append = std::get_if<raft::AppendEntries>(&message)) {
+                reply.read_id = std::max(reply.read_id, append->read_id);
+            }
+        }
+        reply.match_index = core.log().last_index();
+        reply.vote_promise_ns = 80 * ms;
+        answer(reply);
+    };
+    hear();
+    const auto read = [&] {
+        const auto operation = std::make_shared<Operation>();
+        operation->kind = Operation::Kind::get;
+        operation->consistency = Consistency::lease;
+        rig.replica.submit(operation, rig.port);
+        rig.settle();
+        return operation;
+    };
+    CHECK(read()->consistency == Consistency::lease);
+    REQUIRE(rig.port.done.size() == 1);
+    rig.clock.pass(72 * ms);
+    CHECK(read()->consistency == Consistency::lease);  // undecided, as asked
+    CHECK(rig.port.done.size() == 1);
+    hear();
+    REQUIRE(rig.port.done.size() == 2);
+    CHECK(rig.port.done.back()->failure == Failure::none);
+    CHECK(rig.port.done.back()->consistency == Consistency::linearizable);
+}
+
 }  // namespace
