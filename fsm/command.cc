@@ -225,6 +225,26 @@ void encode_clock(std::optional<std::int64_t> utc_offset_ns, std::string& out) {
     }
 }
 
+bool needs_room(std::string_view command) {
+    // The largest name and idempotency key with room to spare: what is longer is no plain delete.
+    constexpr std::size_t plain_bytes_max = 1024;
+    server::v1::Command parsed;
+    if (command.size() > plain_bytes_max ||
+        !parsed.ParseFromArray(command.data(), static_cast<int>(command.size()))) {
+        return true;
+    }
+    switch (parsed.command_case()) {
+        case server::v1::Command::kClock:
+            return false;
+        case server::v1::Command::kValue:
+            return parsed.value().input().input_case() != seed::AtomicValueInput::kDelete &&
+                   parsed.value().input().input_case() != seed::AtomicValueInput::kGet;
+        case server::v1::Command::COMMAND_NOT_SET:
+            break;
+    }
+    return true;
+}
+
 std::optional<std::int64_t> ttl_ns_of(const google::protobuf::Duration& ttl) {
     constexpr std::int64_t seconds_max = ttl_ns_max / nanoseconds_per_second;
     // A negative part is either a ttl that isn't positive or one whose signs differ.

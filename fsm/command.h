@@ -45,6 +45,11 @@ void encode_delete(std::string_view name, Index prev_index, std::string& out,
 // `input` is a serialized AtomicValueInput, passed on as it is.
 void encode_input(std::string_view name, std::string_view input, std::string& out,
                   const Idempotency& idempotency = {});
+// Whether a disk that is nearly full is no place for the command: it stores something, or is no
+// command that this version understands. Not so reads, clock commands and deletes, as long as they
+// are not padded.
+bool needs_room(std::string_view command);
+
 void encode_clock(std::optional<std::int64_t> utc_offset_ns, std::string& out);
 
 // The ttl in nanoseconds, exactly; none when it isn't a well-formed duration (nanos out of range,

@@ -142,6 +142,9 @@ class Core {
     // Appends a configuration that was planned from the one in force (raft/configuration_change.h).
     // A joint one is followed by its second step without being asked.
     ChangeResult change_configuration(const Configuration& next);
+    // Whether this node may campaign, by itself or because the leader asks it to. Not while its
+    // disk is stalled: a candidate whose vote does not become durable is deaf and mute.
+    void set_may_campaign(bool may_campaign);
     // The batch `sequence` and all before it are durable.
     void persisted(Sequence sequence);
     // A durable snapshot includes everything up to `index`: the log before it isn't needed any
@@ -338,6 +341,7 @@ class Core {
     NodeId leader_id_ = 0;
     int election_elapsed_ = 0;
     int randomized_timeout_ = 0;
+    bool disk_allows_campaign_ = true;
     Random random_;
     std::int64_t clock_ns_ = 0;
     std::int64_t steady_ns_ = 0;

@@ -108,8 +108,13 @@ bool Core::must_not_vote() const {
 
 void Core::tick_election() {
     ++election_elapsed_;
-    if (election_elapsed_ >= randomized_timeout_ && may_campaign()) {
+    if (election_elapsed_ < randomized_timeout_ || !may_campaign()) {
+        return;
+    }
+    if (disk_allows_campaign_) {
         become_pre_candidate();
+    } else {
+        become_follower(hard_state_.term, 0);  // a candidacy that came to nothing ends, too
     }
 }
 
@@ -137,6 +142,13 @@ void Core::tick_leader() {
         leading.heartbeat_elapsed = 0;
         begin_lease_round(leading);
         broadcast_heartbeat(leading);
+    }
+}
+
+void Core::set_may_campaign(bool may_campaign) {
+    disk_allows_campaign_ = may_campaign;
+    if (!may_campaign && std::holds_alternative<PreCandidate>(role_)) {
+        become_follower(hard_state_.term, 0);
     }
 }
 
@@ -282,7 +294,7 @@ void Core::maybe_send_timeout_now(Leader& leading) {
 }
 
 void Core::on_timeout_now(const TimeoutNow& message) {
-    if (message.header.from != leader_id_ || is_leader() || !may_campaign()) {
+    if (message.header.from != leader_id_ || is_leader() || !disk_allows_campaign_ || !may_campaign()) {
         return;
     }
     become_candidate(true);

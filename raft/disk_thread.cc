@@ -1,10 +1,12 @@
 #include "raft/disk_thread.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -21,6 +23,8 @@ namespace {
 constexpr std::uint64_t append_bytes_max = 16U << 20;
 // A reserve is filled in steps, so that a batch that arrives meanwhile waits for one step only.
 constexpr std::uint64_t reserve_step_bytes = 2U << 20;
+// Under load so much of a reserve is filled for every byte that is appended.
+constexpr std::uint64_t reserve_bytes_per_byte = 2;
 constexpr auto disk_full_retry = std::chrono::milliseconds(200);
 
 struct Release {
@@ -138,24 +142,51 @@ class DiskThread::Impl {
                     return false;
                 }
             }
-            const IoResult<bool> made = wal_->prepare_reserve(reserve_step_bytes);
-            if (wal_->failed()) {
-                fail("write-ahead log: making a segment failed: " + made.error().message());
+            reserve_wanted = fill_reserve();
+            if (failed_) {
                 return false;
             }
-            note_disk_full(!made);
-            reserve_wanted = made && !*made;
+        }
+    }
+
+    // One step towards a reserve, unless the disk was found full only just now. Returns whether
+    // another one is wanted.
+    bool fill_reserve() {
+        const auto now = std::chrono::steady_clock::now();
+        if (disk_full_.load(std::memory_order_relaxed) && now < reserve_retry_at_) {
+            return false;
+        }
+        const IoResult<bool> made = wal_->prepare_reserve(reserve_step_bytes);
+        if (wal_->failed()) {
+            fail("write-ahead log: making a segment failed: " + made.error().message());
+            return false;
+        }
+        if (!made) {
+            note_disk_full(true);
+            reserve_retry_at_ = now + disk_full_retry;
+            return false;
+        }
+        if (*made) {
+            note_disk_full(false);
+        }
+        return !*made;
+    }
+
+    // Idle moments may never come: a load pays for the segment that it will need, bit by bit.
+    void fill_reserve_beside(std::uint64_t appended_bytes) {
+        reserve_due_bytes_ += reserve_bytes_per_byte * appended_bytes;
+        if (reserve_due_bytes_ >= reserve_step_bytes ||
+            disk_full_.load(std::memory_order_relaxed)) {
+            reserve_due_bytes_ = 0;
+            fill_reserve();
         }
     }
 
     // One append of the jobs at the head of taken_, or one release.
     void do_some() {
         if (const auto* release = std::get_if<Release>(&taken_.front())) {
-            const IoResult<void> released = wal_->release(release->group, release->first_needed);
+            release_now(*release);
             taken_.pop_front();
-            if (!released) {
-                fail("write-ahead log: recycling a segment failed: " + released.error().message());
-            }
             return;
         }
         parts_.clear();
@@ -170,19 +201,17 @@ class DiskThread::Impl {
         }
         if (append()) {
             report(parts_.size());
+            fill_reserve_beside(bytes);
         }
     }
 
     // Appends parts_. Returns whether they are durable.
     bool append() {
-        for (bool held_up = false;; held_up = true) {
+        while (true) {
             const auto start = std::chrono::steady_clock::now();
             const IoResult<void> appended = wal_->append(parts_);
             if (appended) {
                 count_append(std::chrono::steady_clock::now() - start);
-                if (held_up) {
-                    note_disk_full(false);
-                }
                 return true;
             }
             if (wal_->failed()) {
@@ -190,15 +219,52 @@ class DiskThread::Impl {
                 return false;
             }
             note_disk_full(true);
-            std::unique_lock lock(mutex_);
-            if (wake_.wait_for(lock, disk_full_retry, [this] { return stopping_; })) {
-                spdlog::error("write-ahead log: the disk is full: {} batches were not written",
-                              taken_.size() + queue_.size());
-                taken_.clear();
-                queue_.clear();
+            if (!wait_for_room() || !release_early()) {
                 return false;
             }
         }
+    }
+
+    // Returns false when the thread is to end.
+    bool wait_for_room() {
+        std::unique_lock lock(mutex_);
+        const bool stopping = wake_.wait_for(lock, disk_full_retry, [this] { return stopping_; });
+        if (stopping) {
+            spdlog::error("write-ahead log: the disk is full: {} batches were not written",
+                          taken_.size() + queue_.size());
+            taken_.clear();
+            queue_.clear();
+            return false;
+        }
+        // At the end, so that what parts_ points to stays where it is.
+        std::move(queue_.begin(), queue_.end(), std::back_inserter(taken_));
+        queue_.clear();
+        return true;
+    }
+
+    // The releases behind an append that waits for room: they concern what was written before it,
+    // and may be what makes room. One behind a new beginning of the log has to wait for that.
+    bool release_early() {
+        for (Job& job : taken_) {
+            if (std::holds_alternative<ResetLog>(job)) {
+                break;
+            }
+            if (auto* release = std::get_if<Release>(&job)) {
+                if (!release_now(*release)) {
+                    return false;
+                }
+                release->first_needed = 0;  // nothing is left to do when its turn comes
+            }
+        }
+        return true;
+    }
+
+    bool release_now(const Release& release) {
+        const IoResult<void> released = wal_->release(release.group, release.first_needed);
+        if (!released) {
+            fail("write-ahead log: recycling a segment failed: " + released.error().message());
+        }
+        return released.has_value();
     }
 
     // The first `count` jobs of taken_ are durable.
@@ -238,7 +304,9 @@ class DiskThread::Impl {
             return;
         }
         if (full) {
-            spdlog::error("write-ahead log: the disk is full: no room for the next segment");
+            spdlog::error(
+                "write-ahead log: the disk is full: no room for the next segment; "
+                "the rest of this one is kept for deletes");
         } else {
             spdlog::info("write-ahead log: there is room for the next segment again");
         }
@@ -265,6 +333,8 @@ class DiskThread::Impl {
 
     // The disk thread's own.
     bool failed_ = false;
+    std::chrono::steady_clock::time_point reserve_retry_at_;  // when the disk is full
+    std::uint64_t reserve_due_bytes_ = 0;
     std::deque<Job> taken_;
     std::vector<WalAppend> parts_;
     std::map<GroupId, Sequence> newest_;

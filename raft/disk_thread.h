@@ -4,9 +4,13 @@
 // submit(), release(), reset_log() are called on the raft thread and done in order; `report` is
 // called on the disk thread with the newest durable batch of each group and must hand over to the
 // raft thread (a post). A failed write or sync ends the process with a clear message: durability
-// can't be promised any more. A disk too full for the next segment is waited out instead: nothing
-// is reported meanwhile, statistics() says so, and it goes on by itself. It decides nothing about
-// Raft.
+// can't be promised any more. It decides nothing about Raft.
+//
+// A full disk is no failure. The segment after the current one is made ahead, also under load: half
+// of the current one is still free when it is done. When there is no room for it, is_full() says so
+// until there is (it looks again every 200 ms), and the rest of the current segment is there for
+// what makes room. When that is used up too, appends wait, and nothing is reported meanwhile;
+// releases that come behind them are done before, since they are what makes room.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +35,7 @@ struct DiskStatistics {
     std::uint64_t batches = 0;  // persistence batches in them
     std::uint64_t append_ns_total = 0;
     std::uint64_t append_ns_max = 0;
-    // There is no room for the segment after the current one (yet): a good moment to refuse writes.
+    // There is no room for the segment after the current one.
     bool disk_full = false;
 };
 
@@ -49,11 +53,14 @@ class DiskThread final : public Storage {
     ~DiskThread() override;
 
     void submit(PersistBatch batch) override;
-    // No longer wanted entries, see Wal::release; done in order with the batches.
+    // No longer wanted entries, see Wal::release; done in order with the batches, but before those
+    // that a full disk holds up.
     void release(GroupId group, Index first_needed) override;
     // The group's entries so far are void, see WalAppend::log_start; done in order with the batches
     // and durable with the next one at the latest.
     void reset_log(GroupId group, Index log_start) override;
+    // From any thread.
+    bool is_full() const override { return statistics().disk_full; }
     // Writes what was submitted and ends the thread; what a full disk holds up is dropped, it was
     // never reported. Idempotent. Afterwards submissions are ignored.
     void stop();

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -248,6 +249,16 @@ class PosixFileSystem final : public FileSystem {
         }
         return {};
     }
+
+    std::optional<std::uint64_t> free_bytes(const std::string& directory) override {
+        struct statvfs status{};
+        const int result = uninterrupted([&] { return ::statvfs(directory.c_str(), &status); });
+        // Some file systems have no such figures and say zero to everything.
+        if (result != 0 || status.f_blocks == 0) {
+            return std::nullopt;
+        }
+        return std::uint64_t{status.f_bavail} * status.f_frsize;
+    }
 };
 
 }  // namespace
@@ -255,6 +266,11 @@ class PosixFileSystem final : public FileSystem {
 FileSystem& posix_file_system() {
     static PosixFileSystem files;
     return files;
+}
+
+bool is_disk_full(const error_code& error) {
+    return error == boost::system::errc::no_space_on_device ||
+           error == error_code(EDQUOT, boost::system::system_category());
 }
 
 IoResult<void> write_file_atomically(FileSystem& files, const std::string& directory,

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,10 +55,17 @@ class FileSystem {
     virtual IoResult<std::vector<std::string>> list(const std::string& directory) = 0;
     // Makes creations, renames and removals in `directory` durable.
     virtual IoResult<void> sync_directory(const std::string& directory) = 0;
+    // How much more `directory` takes, roughly; nothing when that can't be told.
+    virtual std::optional<std::uint64_t> free_bytes(const std::string& /*directory*/) {
+        return std::nullopt;
+    }
 };
 
 // The operating system's files.
 FileSystem& posix_file_system();
+
+// Whether the error says that the disk (or the quota) is full.
+bool is_disk_full(const boost::system::error_code& error);
 
 // Replaces `path` with `bytes` so that after a crash it holds the old or the new content, whole:
 // temporary file, sync, rename, directory sync.

@@ -44,8 +44,8 @@ void Node::on_tick(std::int64_t steady_ns) {
 }
 
 void Node::on_persisted(Sequence sequence) {
-    RAFT_ASSERT(disk_busy_);
-    disk_busy_ = false;
+    RAFT_ASSERT(persisting_ != 0);
+    persisting_ = 0;
     core_.persisted(sequence);
 }
 
@@ -91,13 +91,13 @@ void Node::tell_configuration() {
 }
 
 bool Node::process() {
-    core_.take_ready(!disk_busy_, ready_);
+    core_.take_ready(persisting_ == 0, ready_);
     for (const Message& message : ready_.messages) {
         transport_.send(message);
     }
     transport_.flush();
     if (ready_.sequence != 0) {
-        disk_busy_ = true;
+        persisting_ = ready_.sequence;
         storage_.submit(
             {core_.options().group, ready_.sequence, ready_.hard_state, std::move(ready_.entries)});
         ready_.entries = {};

@@ -55,6 +55,7 @@ class Node {
     ChangeResult change_configuration(const Configuration& next, std::int64_t steady_ns);
 
     // See Core's functions of these names.
+    void set_may_campaign(bool may_campaign) { core_.set_may_campaign(may_campaign); }
     Index compact(Index index) { return core_.compact(index); }
     bool installed(const LogPosition& last_included, const Configuration& configuration,
                    bool& log_replaced) {
@@ -73,6 +74,8 @@ class Node {
     bool process();
 
     const Core& core() const { return core_; }
+    // The batch that the disk is busy with; 0: none.
+    Sequence persisting() const { return persisting_; }
     std::int64_t log_time_ns(std::int64_t steady_ns) { return clock_.now_ns(steady_ns); }
     // Steady time at which `peer` was last heard; 0: never.
     std::int64_t last_heard_ns(NodeId peer) const;
@@ -91,7 +94,7 @@ class Node {
     NodeHandler& handler_;
     ClusterClock clock_;
     Ready ready_;
-    bool disk_busy_ = false;
+    Sequence persisting_ = 0;
     std::vector<Heard> heard_;
     Term seen_term_ = 0;
     NodeId seen_leader_ = 0;

@@ -41,6 +41,7 @@ class SnapshotDirectory {
     IoResult<void> publish(std::string& temporary_name, SnapshotFile file);
     void mark_damaged(const SnapshotId& id, const std::string& detail);
     IoResult<void> remove_damaged();
+    void remove_predecessors();
     // Says so in the log when it fails; a restart will remove it.
     void remove_temporary(const std::string& name);
 
@@ -214,6 +215,13 @@ void SnapshotDirectory::mark_damaged(const SnapshotId& id, const std::string& de
     damaged_.insert(behind, {.id = id, .detail = detail});
 }
 
+// A disk full of snapshots would otherwise never take the one that lets the log be trimmed.
+void SnapshotDirectory::remove_predecessors() {
+    while (valid_.size() > 1 && remove_or_warn(id_of(valid_.front().meta))) {
+        valid_.erase(valid_.begin());
+    }
+}
+
 IoResult<void> SnapshotDirectory::remove_damaged() {
     while (!damaged_.empty()) {
         const std::string path = path_of(snapshot_name(damaged_.back().id));
@@ -235,7 +243,7 @@ IoResult<void> SnapshotWriter::create(const SnapshotMeta& meta) {
     IoResult<std::unique_ptr<File>> file =
         directory_.files().open(directory_.path_of(name), FileSystem::OpenMode::create_new);
     if (!file) {
-        return file.error();
+        return fail(file.error());
     }
     file_ = std::move(*file);
     temporary_name_ = name;
@@ -361,6 +369,9 @@ IoResult<void> SnapshotWriter::commit(const std::optional<SnapshotContent>& expe
 
 IoResult<void> SnapshotWriter::fail(const error_code& error) {
     abandon();
+    if (is_disk_full(error)) {
+        directory_.remove_predecessors();
+    }
     return error;
 }
 

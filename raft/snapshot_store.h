@@ -5,8 +5,10 @@
 //
 // A snapshot is written to a temporary file, synced, renamed to the name that says its index and
 // term, and the directory is synced; only then is it there, whole, whatever happens. The newest one
-// and one predecessor are kept. Errors are values and no reason to end the process: nothing relied
-// on a snapshot that was not committed, and what it left is removed, now or by the next open().
+// and one predecessor are kept; when the disk was full in the middle of another one the predecessor
+// is given up as well, so that the next attempt finds its room. Errors are values and no reason to
+// end the process: nothing relied on a snapshot that was not committed, and what it left is
+// removed, now or by the next open().
 //
 // Error codes of its own: bad_message, the bytes are damaged; file_exists, a newer snapshot is
 // there already; invalid_argument, no such snapshot, offset or piece can be;
@@ -132,7 +134,7 @@ class SnapshotStore {
     SnapshotStore(const SnapshotStore&) = delete;
     SnapshotStore& operator=(const SnapshotStore&) = delete;
 
-    // The newest valid one, or null. Good until anything is committed or marked.
+    // The newest valid one, or null. Good until anything is written, committed or marked.
     const SnapshotFile* latest() const;
     // A reader of latest(). Null, and `failure` filled, when there is none or it can't be read.
     std::unique_ptr<SnapshotReader> open_latest(SnapshotFailure& failure) const;

@@ -29,6 +29,9 @@ class Storage {
     virtual void release(GroupId group, Index first_needed) = 0;
     // The group's entries so far are void; the next one submitted has index `log_start`.
     virtual void reset_log(GroupId group, Index log_start) = 0;
+    // There is room for little more: what stores anything is to be refused, so that deletes can
+    // still be logged. Clears by itself.
+    virtual bool is_full() const { return false; }
 };
 
 }  // namespace cairn::raft

@@ -9,7 +9,6 @@
 #include "raft/wal.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <deque>
 #include <utility>
@@ -70,11 +69,6 @@ std::string check_options(const WalOptions& options) {
 }
 
 }  // namespace
-
-bool is_disk_full(const error_code& error) {
-    return error == errc::no_space_on_device ||
-           error == error_code(EDQUOT, boost::system::system_category());
-}
 
 class Wal::Impl {
  public:
@@ -458,6 +452,10 @@ class Wal::Impl {
             return true;
         }
         if (filling_ == nullptr) {
+            const std::optional<std::uint64_t> room = files_.free_bytes(directory_);
+            if (room && *room < options_.segment_bytes) {
+                return failure(errc::make_error_code(errc::no_space_on_device));
+            }
             filling_name_ = wal_reserve_name(++reserve_number_);
             IoResult<std::unique_ptr<File>> file =
                 files_.open(path_of(filling_name_), FileSystem::OpenMode::create_new);

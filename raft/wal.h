@@ -95,8 +95,10 @@ class Wal {
     IoResult<void> release(GroupId group, Index first_needed);
 
     // Makes and zero-fills the next segment if there is none in reserve, at most about `bytes_max`
-    // of it with one sync, and says whether there is one now. For idle moments; append() does what
-    // is left when it must.
+    // of it with one sync, and says whether there is one now. append() does what is left when it
+    // must. Where the file system says that there is no room for it nothing is written, so that
+    // asking again costs nothing and leaves the little room to others (a snapshot, above all, which
+    // makes room).
     IoResult<bool> prepare_reserve(std::uint64_t bytes_max);
 
     // Whether everything is refused from now on.
@@ -107,8 +109,5 @@ class Wal {
     explicit Wal(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
-
-// Whether the error says that the disk (or the quota) is full.
-bool is_disk_full(const boost::system::error_code& error);
 
 }  // namespace cairn::raft

@@ -26,6 +26,8 @@ namespace cairn::server {
 
 namespace {
 
+constexpr std::int64_t ns_per_ms = 1'000'000;
+
 // As many connections as the hard limit allows.
 void raise_file_limit() {
     rlimit limit{};
@@ -110,6 +112,8 @@ RaftThreadOptions App::raft_options() {
     raft.replica.raft_address = address.text();
     raft.replica.http_address = options_.http.text();
     raft.replica.random_seed = random_number();
+    raft.replica.disk_stall_ns =
+        std::max(raft.replica.disk_stall_ns, 2 * options_.election_timeout_ms * ns_per_ms);
     raft.replica.snapshots.entries_between = options_.snapshot_entries;
     raft.replica.snapshots.entries_kept = options_.snapshot_entries / 10;
     return raft;

@@ -29,6 +29,7 @@ enum class Failure : std::uint8_t {
     unknown,      // a write that may or may not have happened when its deadline passed: 504 TIMEOUT
     timeout,      // a read (or min_index wait) whose deadline passed: 504 TIMEOUT
     draining,     // the node shuts down: 503 UNAVAILABLE
+    disk_full,    // a write that stores something, and the leader has no room: 507 DISK_FULL
 };
 
 struct MemberStatus {

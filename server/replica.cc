@@ -7,6 +7,7 @@
 
 #include "fsm/command.h"
 #include "server/cluster_view.h"
+#include "server/hand_over.h"
 
 namespace cairn::server {
 
@@ -26,7 +27,8 @@ constexpr std::int64_t clock_retry_ns = 1000 * ns_per_ms;
 Replica::Replica(raft::Core core, fsm::StateMachine state, raft::Storage& storage,
                  raft::Transport& transport, SnapshotRunner& runner, const ReplicaOptions& options,
                  NodeView& view, Clock& clock, std::function<void()> request_turn)
-    : transport_(transport),
+    : storage_(storage),
+      transport_(transport),
       options_(options),
       view_(view),
       clock_(clock),
@@ -43,6 +45,7 @@ Replica::Replica(raft::Core core, fsm::StateMachine state, raft::Storage& storag
       membership_(
           node_, transport, options.membership, [this] { return cluster_status(); },
           [this] { hand_over_leadership(); }, options.on_members),
+      disk_watch_(options.disk_stall_ns),
       steady_ns_(clock.steady_ns()),
       leaderless_since_ns_(steady_ns_) {
     view_.node = node_.core().id();
@@ -82,7 +85,10 @@ void Replica::submit_read(std::shared_ptr<Operation> operation, Port& port) {
     Read read;
     read.deadline_ns = steady_ns_ + operation->timeout_ms * ns_per_ms;
     read.needed_index = operation->min_index;
-    read.linearizable = operation->consistency != Consistency::local;
+    // A node that can't write isn't ready, whatever the leader would say: no need to ask it, and
+    // with a stalled disk there may be no way to.
+    const bool known = operation->kind == Operation::Kind::cluster_status && !can_write();
+    read.linearizable = operation->consistency != Consistency::local && !known;
     read.lease = operation->consistency == Consistency::lease;
     read.port = &port;
     read.operation = std::move(operation);
@@ -185,7 +191,7 @@ void Replica::add_port(Port& port) {
 void Replica::turn() {
     steady_ns_ = clock_.steady_ns();
     maybe_propose_clock();
-    writes_.start_turn(steady_ns_);
+    writes_.start_turn(steady_ns_, storage_.is_full());
     // Not the turn's time: a lease counts from after the last read came.
     reads_.start_turn(clock_.steady_ns());
     const bool more = node_.process();
@@ -216,6 +222,7 @@ void Replica::turn() {
 
 void Replica::tick() {
     steady_ns_ = clock_.steady_ns();
+    watch_disk();
     node_.on_tick(steady_ns_);
     request_turn_();
 }
@@ -223,6 +230,26 @@ void Replica::tick() {
 void Replica::on_persisted(raft::Sequence sequence) {
     node_.on_persisted(sequence);
     request_turn_();
+}
+
+// With a stalled disk a node can neither make anything durable nor become leader, so it doesn't
+// stand in the way of those who can. The next who leads keeps the leadership when the disk is back.
+void Replica::watch_disk() {
+    const DiskWatch::Change change = disk_watch_.observe(node_.persisting(), steady_ns_);
+    if (change == DiskWatch::Change::began) {
+        spdlog::warn(
+            "the disk is stalled: a write has not ended for {} ms; this node does not "
+            "lead until it has",
+            disk_watch_.stalled_ns() / ns_per_ms);
+        node_.set_may_campaign(false);
+        handed_to_ = 0;
+    } else if (change == DiskWatch::Change::ended) {
+        spdlog::warn("the disk answers again, after {} ms", disk_watch_.stalled_ns() / ns_per_ms);
+        node_.set_may_campaign(true);
+    }
+    if (leads() && !node_.core().is_transferring() && disk_watch_.take_attempt(steady_ns_)) {
+        handed_to_ = hand_over_leadership(handed_to_);
+    }
 }
 
 // A leader moves log time on when a deadline has come and nobody writes, and says what time of day
@@ -429,6 +456,11 @@ void Replica::serve(Read& read) {
         operation.cluster = cluster_status();
         // A confirmed read is proof; without one it's what this node believes.
         operation.cluster.ready = read.linearizable || operation.cluster.ready;
+        if (!can_write()) {
+            operation.cluster.ready = false;
+            operation.cluster.not_ready_reason =
+                disk_watch_.is_stalled() ? "the disk is stalled" : "the disk is full";
+        }
     }
     read.port->finished(std::move(read.operation));
 }
@@ -490,20 +522,14 @@ void Replica::sweep() {
     }
 }
 
-void Replica::hand_over_leadership() {
-    const raft::Progress* best = nullptr;
-    for (const raft::Progress& progress : node_.core().progress()) {
-        const bool usable = progress.id != node_.core().id() &&
-                            progress.state == raft::Progress::State::replicate &&
-                            node_.core().configuration().is_voter(progress.id);
-        if (usable && (best == nullptr || progress.match_index > best->match_index)) {
-            best = &progress;
-        }
+raft::NodeId Replica::hand_over_leadership(raft::NodeId avoided) {
+    const raft::NodeId target = hand_over_target(node_.core(), avoided);
+    if (target == 0 || !node_.transfer_leadership(target)) {
+        return 0;
     }
-    if (best != nullptr && node_.transfer_leadership(best->id)) {
-        spdlog::info("handing leadership to node {}", best->id);
-        request_turn_();
-    }
+    spdlog::info("handing leadership to node {}", target);
+    request_turn_();
+    return target;
 }
 
 void Replica::stop() {

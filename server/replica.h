@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "fsm/history.h"
@@ -19,6 +21,7 @@
 #include "raft/transport.h"
 #include "server/backend.h"
 #include "server/clock.h"
+#include "server/disk_watch.h"
 #include "server/membership.h"
 #include "server/port.h"
 #include "server/read_queue.h"
@@ -35,6 +38,8 @@ struct ReplicaOptions {
     ReadLimits reads;
     fsm::HistoryOptions history;
     SnapshotLimits snapshots;
+    // A disk that is at one write for so long is stalled: its node neither leads nor campaigns.
+    std::int64_t disk_stall_ns = 1'000'000'000;
     std::uint64_t random_seed = 0;
     MembershipOptions membership;
     // On the raft thread: the members have changed; this node was removed.
@@ -60,8 +65,9 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     void tick();
     void on_persisted(raft::Sequence sequence);
 
-    // Hands leadership to the member that is furthest, if this node leads.
-    void hand_over_leadership();
+    // Hands leadership to the voter that is furthest, if this node leads; to `avoided` only when
+    // there is no other. Returns to whom, 0: to nobody.
+    raft::NodeId hand_over_leadership(raft::NodeId avoided = 0);
     // Answers everything that waits; nothing is accepted afterwards.
     void stop();
 
@@ -89,6 +95,8 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
  private:
     void add_listener(Port& port);
     void maybe_propose_clock();
+    void watch_disk();
+    bool can_write() const { return !disk_watch_.is_stalled() && !storage_.is_full(); }
     struct Transfer {
         std::shared_ptr<Operation> operation;
         Port* port = nullptr;
@@ -114,6 +122,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     std::int64_t leaderless_ns() const;
     ClusterStatus cluster_status() const;
 
+    raft::Storage& storage_;
     raft::Transport& transport_;
     ReplicaOptions options_;
     NodeView& view_;
@@ -126,6 +135,8 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     ReadQueue reads_;
     SnapshotService snapshots_;
     Membership membership_;
+    DiskWatch disk_watch_;
+    raft::NodeId handed_to_ = 0;  // last, because of a stalled disk
     std::vector<Transfer> transfers_;
     std::vector<std::shared_ptr<SnapshotRequest>> snapshot_requests_;
     std::int64_t steady_ns_;  // read at the beginning of whatever is being handled

@@ -18,6 +18,8 @@ namespace {
 static_assert(duration_max_ns == fsm::ttl_ns_max, "a ttl that we accept must not fail to apply");
 
 constexpr int retry_after_s = 1;
+// Room is made by people, or by the next snapshot.
+constexpr int disk_full_retry_after_s = 10;
 
 enum class Resource : std::uint8_t {
     value,
@@ -384,6 +386,13 @@ void render_failure(Failure failure, std::uint64_t leader, Exchange& exchange) {
             return;
         case Failure::draining:
             respond_problem(exchange, Code::unavailable, "This node is shutting down.", extras);
+            return;
+        case Failure::disk_full:
+            extras.retry_after_s = disk_full_retry_after_s;
+            respond_problem(exchange, Code::disk_full,
+                            "The leader's disk is full: reads and deletes go on, and so will "
+                            "writes once there is room.",
+                            extras);
             return;
         case Failure::unknown:
             extras.retry_after_s = 0;

@@ -21,6 +21,8 @@ v1::ForwardReply::Outcome outcome_of(Failure failure) {
         case Failure::no_leader:
         case Failure::draining:
             return v1::ForwardReply::NOT_LEADER;
+        case Failure::disk_full:
+            return v1::ForwardReply::DISK_FULL;
         case Failure::unknown:
         case Failure::interrupted:
         case Failure::timeout:
@@ -65,11 +67,15 @@ void WriteQueue::on_forward_request(raft::NodeId from, v1::ForwardRequest& reque
     queued_.push_back(std::move(write));
 }
 
-void WriteQueue::start_turn(std::int64_t now_ns) {
+void WriteQueue::start_turn(std::int64_t now_ns, bool disk_full) {
     if (queued_.empty()) {
         return;
     }
     if (node_.core().is_leader()) {
+        // The next leader may have room.
+        if (disk_full && !node_.core().is_transferring()) {
+            refuse_what_needs_room();
+        }
         propose_queued(now_ns);
         return;
     }
@@ -77,7 +83,20 @@ void WriteQueue::start_turn(std::int64_t now_ns) {
     forward_queued(now_ns);
 }
 
+void WriteQueue::refuse_what_needs_room() {
+    std::erase_if(queued_, [this](Write& write) {
+        if (!fsm::needs_room(write.bytes())) {
+            return false;
+        }
+        finish(write, Failure::disk_full, nullptr, 0);
+        return true;
+    });
+}
+
 void WriteQueue::propose_queued(std::int64_t now_ns) {
+    if (queued_.empty()) {
+        return;
+    }
     payloads_.clear();
     for (const Write& write : queued_) {
         payloads_.push_back(raft::Payload::copy_of(write.bytes()));
@@ -176,6 +195,9 @@ void WriteQueue::on_forward_reply(raft::NodeId from, v1::ForwardReply& reply, st
             break;
         case v1::ForwardReply::DROPPED:
             finish(write, Failure::dropped, nullptr, 0);
+            break;
+        case v1::ForwardReply::DISK_FULL:
+            finish(write, Failure::disk_full, nullptr, 0);
             break;
         default:
             finish(write, Failure::unknown, nullptr, 0);

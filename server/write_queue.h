@@ -4,7 +4,8 @@
 // Owned by the replica, on the raft thread; no clock of its own. What it says about a write is
 // true: applied; certainly not applied; or unknown. A write is answered as not applied only if no
 // log that can still be committed contains it (see on_committed). Held writes (no leader just now)
-// are bounded in number and time.
+// are bounded in number and time. A leader whose disk is full refuses what stores something; it
+// does so here, at the door of the log, so that it holds for every node's clients.
 #pragma once
 
 #include <cstdint>
@@ -47,8 +48,9 @@ class WriteQueue {
     void on_forward_reply(raft::NodeId from, v1::ForwardReply& reply, std::int64_t now_ns);
     void on_peer_disconnected(raft::NodeId peer);
 
-    // Proposes or passes on what is queued.
-    void start_turn(std::int64_t now_ns);
+    // Proposes or passes on what is queued; with `disk_full` a leader proposes no more than what
+    // needs no room (fsm::needs_room).
+    void start_turn(std::int64_t now_ns, bool disk_full = false);
     // An entry was applied with this output.
     void on_committed(const raft::Entry& entry, const fsm::Output& output);
     // The state of `index` came from the leader as a snapshot: what became of earlier writes of
@@ -92,6 +94,7 @@ class WriteQueue {
     };
 
     void propose_queued(std::int64_t now_ns);
+    void refuse_what_needs_room();
     void forward_queued(std::int64_t now_ns);
     bool send_forward(std::uint64_t id, const Write& write, raft::NodeId leader,
                       std::int64_t now_ns);

@@ -109,6 +109,7 @@ class MemoryFileSystem::Impl {
     bool powered = true;
     std::uint64_t generation = 0;  // grows with every crash: older open files are dead
     std::atomic<std::uint64_t> capacity_bytes = ~std::uint64_t{0};
+    std::atomic<bool> tells_free_bytes = false;
     std::map<std::uint64_t, errc::errc_t> failures;
     Names names;
     Names durable_names;
@@ -304,6 +305,14 @@ IoResult<void> MemoryFileSystem::sync_directory(const std::string& directory) {
     return {};
 }
 
+std::optional<std::uint64_t> MemoryFileSystem::free_bytes(const std::string& /*directory*/) {
+    if (!impl_->tells_free_bytes) {
+        return std::nullopt;
+    }
+    const std::uint64_t capacity = impl_->capacity_bytes;
+    return capacity - std::min(capacity, impl_->total_bytes());
+}
+
 std::uint64_t MemoryFileSystem::operations() const {
     return impl_->operations;
 }
@@ -318,6 +327,10 @@ void MemoryFileSystem::fail_at(std::uint64_t operation, errc::errc_t error) {
 
 void MemoryFileSystem::set_capacity_bytes(std::uint64_t bytes) {
     impl_->capacity_bytes = bytes;
+}
+
+void MemoryFileSystem::set_tells_free_bytes(bool tells) {
+    impl_->tells_free_bytes = tells;
 }
 
 void MemoryFileSystem::crash(Crash crash, std::uint64_t seed) {

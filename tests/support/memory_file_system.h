@@ -36,6 +36,7 @@ class MemoryFileSystem final : public FileSystem {
     IoResult<bool> exists(const std::string& path) override;
     IoResult<std::vector<std::string>> list(const std::string& directory) override;
     IoResult<void> sync_directory(const std::string& directory) override;
+    std::optional<std::uint64_t> free_bytes(const std::string& directory) override;
 
     // Operations that change something, or sync, so far.
     std::uint64_t operations() const;
@@ -46,6 +47,8 @@ class MemoryFileSystem final : public FileSystem {
     void fail_at(std::uint64_t operation, boost::system::errc::errc_t error);
     // Writes that would make all files together larger fail with ENOSPC. From any thread.
     void set_capacity_bytes(std::uint64_t bytes);
+    // Whether free_bytes() knows what is left of that capacity; at first it doesn't.
+    void set_tells_free_bytes(bool tells);
     // Loses the power now (if power_off_at did not), decides what survived, and comes up again.
     // Open files are dead afterwards.
     void crash(Crash crash, std::uint64_t seed);

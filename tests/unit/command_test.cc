@@ -334,3 +334,45 @@ TEST_CASE("command: the seed's outputs") {
     CHECK_FALSE(fsm::encode_value_output(Output{}, message));
     CHECK(message.SerializeAsString() == before);
 }
+
+TEST_CASE("scenario 7: deletes, reads and clock commands need no room; nothing else goes for one") {
+    std::string command;
+    fsm::encode_delete("a/b", 7, command);
+    CHECK_FALSE(fsm::needs_room(command));
+    command.clear();
+    fsm::encode_delete(std::string(512, 'n'), ~fsm::Index{0}, command,
+                       {std::string(255, 'k'), ~std::uint64_t{0}});
+    CHECK_FALSE(fsm::needs_room(command));
+    command.clear();
+    fsm::encode_clock(-5, command);
+    CHECK_FALSE(fsm::needs_room(command));
+    seed::AtomicValueInput get;
+    get.mutable_get();
+    command.clear();
+    fsm::encode_input("a", get.SerializeAsString(), command);
+    CHECK_FALSE(fsm::needs_room(command));
+
+    command.clear();
+    fsm::encode_set("a", "", std::nullopt, true, command);
+    CHECK(fsm::needs_room(command));
+    command.clear();
+    fsm::encode_update("a", "x", 5, 0, command);
+    CHECK(fsm::needs_room(command));
+    // The last input of several is what counts when it is applied, and so it is here.
+    seed::AtomicValueInput set;
+    set.mutable_set()->set_value("x");
+    seed::AtomicValueInput remove;
+    remove.mutable_delete_();
+    command.clear();
+    fsm::encode_input("a", remove.SerializeAsString() + set.SerializeAsString(), command);
+    CHECK(fsm::needs_room(command));
+    // A delete that carries a load in fields that nobody knows: number 99, so many bytes.
+    command.clear();
+    fsm::encode_input("a", remove.SerializeAsString() + "\x9a\x06\x80\x10" + std::string(2048, 'p'),
+                      command);
+    CHECK(wire::Command().ParseFromString(command));
+    CHECK(fsm::needs_room(command));
+    for (const char* other : {"", "garbage", "\x0a"}) {
+        CHECK(fsm::needs_room(other));
+    }
+}

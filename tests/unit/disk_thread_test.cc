@@ -3,13 +3,19 @@
 #include <array>
 #include <condition_variable>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
 #include <pthread.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/support/memory_file_system.h"
 #include "tests/support/wal_model.h"
@@ -91,6 +97,9 @@ class GatedFileSystem final : public FileSystem {
     }
     IoResult<void> sync_directory(const std::string& directory) override {
         return memory.sync_directory(directory);
+    }
+    std::optional<std::uint64_t> free_bytes(const std::string& directory) override {
+        return memory.free_bytes(directory);
     }
 
     MemoryFileSystem memory;
@@ -299,6 +308,113 @@ TEST_CASE("disk thread: a full disk is waited out") {
         CHECK(reports.all().size() == 2);
     }
     CHECK(reports.failures().empty());
+}
+
+TEST_CASE(
+    "scenario 7: under load, without an idle moment, a full disk is told while there is room") {
+    GatedFileSystem files;
+    Reports reports;
+    // Segments of 8 MiB; the disk takes one and a half.
+    WalOptions options = small_wal_options();
+    options.segment_bytes = 8U << 20;
+    options.record_bytes_max = 1U << 20;
+    std::map<GroupId, WalGroupState> recovered;
+    WalOpenFailure failure;
+    auto wal = Wal::open(files, wal_directory, options, recovered, failure);
+    REQUIRE_MESSAGE(wal != nullptr, failure.detail);
+    files.memory.set_capacity_bytes(12U << 20);
+    files.memory.set_tells_free_bytes(true);
+    files.gate.close();
+    {
+        // The thread's idle moment comes before the gate: it finds the disk full, or not yet.
+        DiskThread disk(std::move(wal), reports.sink(), reports.failure_sink());
+        SUBCASE("told by the file system") {}
+        SUBCASE("found by writing") {
+            files.memory.set_tells_free_bytes(false);
+        }
+        // One batch behind another: the queue is never empty until the last is taken.
+        constexpr Index count = 6;
+        for (Index index = 1; index <= count; ++index) {
+            disk.submit(batch(1, index, index, 900'000));
+        }
+        files.gate.open();
+        reports.await(1, count);  // all of them fitted
+        while (!disk.is_full()) {
+            std::this_thread::yield();
+        }
+        disk.submit(batch(1, count + 1, count + 1, 100));
+        reports.await(1, count + 1);
+        CHECK(disk.is_full());
+        files.memory.set_capacity_bytes(64U << 20);
+        while (disk.is_full()) {
+            std::this_thread::yield();
+        }
+        disk.stop();
+    }
+    CHECK(reports.failures().empty());
+    CHECK(reports.all().back().sequence == 7);
+}
+
+TEST_CASE("scenario 7: a release goes before the append that waits for the room it makes") {
+    MemoryFileSystem files;
+    Reports reports;
+    files.set_capacity_bytes(2 * 8192 + 100);
+    DiskThread disk(opened(files), reports.sink(), reports.failure_sink());
+    Sequence sequence = 0;
+    const auto submit = [&] {
+        ++sequence;
+        disk.submit(batch(1, sequence, sequence, 1800));
+    };
+    for (int i = 0; i < 4; ++i) {
+        submit();
+    }
+    reports.await(1, 4);  // two segments, full
+    submit();
+    SUBCASE("submitted before the append") {
+        // In order, nothing has to be early.
+        disk.release(1, 3);
+        reports.await(1, 5);
+    }
+    SUBCASE("behind it, when it waits already") {
+        while (!disk.is_full()) {
+            std::this_thread::yield();
+        }
+        CHECK(reports.all().back().sequence == 4);
+        submit();
+        disk.release(1, 3);
+        reports.await(1, 6);
+    }
+    disk.stop();
+    CHECK(reports.failures().empty());
+    const Opened again = open_wal(files);
+    REQUIRE(again.wal != nullptr);
+    CHECK(again.recovered.at(1).entries.front().index == 3);
+    CHECK(again.recovered.at(1).entries.back().index == sequence);
+}
+
+TEST_CASE("scenario 1: a write or sync that fails ends the process, with a message and status 1") {
+    std::array<int, 2> pipe_ends{};
+    REQUIRE(::pipe(pipe_ends.data()) == 0);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::dup2(pipe_ends[1], STDERR_FILENO);
+        spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+            "child", std::make_shared<spdlog::sinks::stderr_sink_st>()));
+        DiskThread::end_process("write-ahead log: append failed: Input/output error");
+    }
+    ::close(pipe_ends[1]);
+    std::string said;
+    std::array<char, 256> piece{};
+    for (ssize_t size = 0; (size = ::read(pipe_ends[0], piece.data(), piece.size())) > 0;) {
+        said.append(piece.data(), static_cast<std::size_t>(size));
+    }
+    ::close(pipe_ends[0]);
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 1);
+    CHECK(said.find("append failed: Input/output error; durability can't") != std::string::npos);
 }
 
 }  // namespace cairn::raft::test

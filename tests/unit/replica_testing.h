@@ -44,10 +44,12 @@ class FakeStorage final : public raft::Storage {
         released = first_needed;
     }
     void reset_log(raft::GroupId /*group*/, raft::Index log_start) override { reset = log_start; }
+    bool is_full() const override { return full; }
 
     std::vector<raft::PersistBatch> batches;  // not yet reported durable
     raft::Index released = 0;
     raft::Index reset = 0;
+    bool full = false;
 };
 
 class FakeTransport final : public raft::Transport {

@@ -128,6 +128,34 @@ TEST_CASE("snapshot store: keeps the newest and its predecessor") {
     CHECK(has_file(files, snapshot_path(5)));
 }
 
+TEST_CASE(
+    "scenario 7: a snapshot that found the disk full gives up the last but one, never the last") {
+    MemoryFileSystem files;
+    const auto store = open_snapshots(files);
+    const std::string bytes = snapshot_bytes(500);
+    REQUIRE(write_snapshot(*store, snapshot_meta(1), bytes).has_value());
+    REQUIRE(write_snapshot(*store, snapshot_meta(2), bytes).has_value());
+    std::uint64_t used = 0;
+    for (const std::string& path : files.paths()) {
+        used += files.content(path).size();
+    }
+    files.set_capacity_bytes(used + 100);
+    CHECK(write_snapshot(*store, snapshot_meta(3), bytes).error() == errc::no_space_on_device);
+    CHECK(latest_index(*store) == 2);
+    CHECK(latest_bytes(*store) == bytes);
+    CHECK(files.paths().size() == 1);
+    REQUIRE(write_snapshot(*store, snapshot_meta(3), bytes).has_value());
+    CHECK(latest_bytes(*open_snapshots(files)) == bytes);
+    // Without room for a second one it stays as it is.
+    files.set_capacity_bytes(used / 2 + 100);
+    CHECK(files.paths().size() == 2);
+    for (int attempt = 0; attempt < 3; ++attempt) {
+        CHECK(write_snapshot(*store, snapshot_meta(4), bytes).has_error());
+        CHECK(latest_index(*store) == 3);
+        CHECK(latest_bytes(*open_snapshots(files)) == bytes);
+    }
+}
+
 TEST_CASE("snapshot store: open removes leftovers of its own, and touches nothing else") {
     MemoryFileSystem files;
     std::string third;

@@ -246,6 +246,28 @@ TEST_CASE("wal: a full disk refuses the append that needs a segment, and clears 
     log.reopen();
 }
 
+TEST_CASE("scenario 7: where there is no room for a segment nothing is written to find that out") {
+    MemoryFileSystem files;
+    files.set_tells_free_bytes(true);
+    Logged log(files);
+    files.set_capacity_bytes(2 * 8192 - 1);
+    const std::uint64_t operations = files.operations();
+    for (int attempt = 0; attempt < 3; ++attempt) {
+        const IoResult<bool> refused = log.opened.wal->prepare_reserve(1024);
+        REQUIRE(refused.has_error());
+        CHECK(is_disk_full(refused.error()));
+    }
+    CHECK(files.operations() == operations);
+    CHECK_FALSE(log.opened.wal->failed());
+    files.set_capacity_bytes(2 * 8192);
+    while (!log.opened.wal->prepare_reserve(1024).value()) {
+    }
+    // What was begun goes on though there is less room than at its beginning.
+    CHECK(count_files(files, "reserve-") == 1);
+    // A full disk has no room for one more, and doesn't need it now.
+    CHECK(log.opened.wal->prepare_reserve(1024).value());
+}
+
 TEST_CASE("wal: after a failed write or sync everything is refused, and a restart has the rest") {
     for (std::uint64_t operation = 1; operation <= 2; ++operation) {
         MemoryFileSystem files;
