@@ -1,6 +1,7 @@
 #include "raft/disk_thread.h"
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -353,6 +354,46 @@ TEST_CASE(
     }
     CHECK(reports.failures().empty());
     CHECK(reports.all().back().sequence == 7);
+}
+
+TEST_CASE(
+    "scenario 7: the next segment is made, or missed, also when there is never an idle moment") {
+    MemoryFileSystem files;
+    WalOptions options = small_wal_options();
+    options.segment_bytes = 8U << 20;
+    options.record_bytes_max = 1U << 20;
+    std::map<GroupId, WalGroupState> recovered;
+    WalOpenFailure failure;
+    auto wal = Wal::open(files, wal_directory, options, recovered, failure);
+    REQUIRE_MESSAGE(wal != nullptr, failure.detail);
+    while (!wal->prepare_reserve(1U << 20).value()) {
+    }
+    files.set_capacity_bytes(16U << 20);
+    // Whatever is reported brings the next batch, as a busy node does. Two segments take 18.
+    Reports reports;
+    constexpr Sequence last = 17;
+    std::atomic<DiskThread*> thread = nullptr;
+    std::atomic<Sequence> told_at = 0;
+    const auto feed = [&, note = reports.sink()](const std::vector<Persisted>& persisted) {
+        const Sequence sequence = persisted.back().sequence;
+        DiskThread& disk = *thread.load();
+        if (told_at == 0 && disk.is_full()) {
+            told_at = sequence;
+        }
+        if (sequence < last) {
+            disk.submit(batch(1, sequence + 1, sequence + 1, 900'000));
+        }
+        note(persisted);
+    };
+    DiskThread disk(std::move(wal), feed, reports.failure_sink());
+    thread = &disk;
+    disk.submit(batch(1, 1, 1, 900'000));
+    reports.await(1, last);
+    disk.stop();
+    // The second segment begins with batch 10.
+    CHECK(told_at > 10);
+    CHECK(told_at <= 13);
+    CHECK(reports.failures().empty());
 }
 
 TEST_CASE("scenario 7: a release goes before the append that waits for the room it makes") {

@@ -1,6 +1,5 @@
 // A disk that is stalled or full, from what is watched to what a group of nodes does about it.
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "server/disk_watch.h"
+#include "server/hand_over.h"
 #include "server/replica.h"
 #include "tests/support/snapshot_testing.h"
 #include "tests/unit/replica_testing.h"
@@ -24,9 +24,9 @@ constexpr std::int64_t bound = 1000 * ms;
 
 // A node of a group, its disk held or not.
 struct Member {
-    Member(raft::NodeId id, FakeClock& clock)
+    Member(raft::NodeId id, const std::vector<raft::NodeId>& voters, FakeClock& clock)
         : store(raft::test::open_snapshots(files)),
-          replica(raft::Core(options_of(id), {{}, raft::configuration_of({1, 2, 3}), {}, {}}), {},
+          replica(raft::Core(options_of(id), {{}, raft::configuration_of(voters), {}, {}}), {},
                   storage, transport, runner, replica_options(), view, clock,
                   [this] { turn_wanted = true; }) {
         replica.add_port(port);
@@ -57,13 +57,21 @@ struct Member {
     HeldRunner runner;
     bool turn_wanted = true;
     bool disk_held = false;
+    bool cut_off = false;
     raft::test::MemoryFileSystem files;
     std::unique_ptr<raft::SnapshotStore> store;
     Replica replica;
 };
 
 struct Group {
-    Group() {
+    explicit Group(raft::NodeId size = 3) {
+        std::vector<raft::NodeId> voters;
+        for (raft::NodeId id = 1; id <= size; ++id) {
+            voters.push_back(id);
+        }
+        for (const raft::NodeId id : voters) {
+            members.push_back(std::make_unique<Member>(id, voters, clock));
+        }
         pass(2000 * ms);
         REQUIRE(leader() != nullptr);
     }
@@ -83,7 +91,10 @@ struct Group {
     void deliver() {
         for (const auto& from : members) {
             for (raft::Message& message : std::exchange(from->transport.messages, {})) {
-                member(raft::header_of(message).to).replica.on_message(std::move(message));
+                Member& to = member(raft::header_of(message).to);
+                if (!from->cut_off && !to.cut_off) {
+                    to.replica.on_message(std::move(message));
+                }
             }
             const raft::NodeId sender = from->view.node;
             for (auto& [to, note] : std::exchange(from->transport.notes, {})) {
@@ -128,9 +139,7 @@ struct Group {
     raft::Term term() { return leader()->replica.node().core().term(); }
 
     FakeClock clock;
-    std::array<std::unique_ptr<Member>, 3> members{std::make_unique<Member>(1, clock),
-                                                   std::make_unique<Member>(2, clock),
-                                                   std::make_unique<Member>(3, clock)};
+    std::vector<std::unique_ptr<Member>> members;
 };
 
 std::string delete_command(std::string_view name) {
@@ -261,23 +270,45 @@ TEST_CASE("scenario 8: a leader whose disk stalls hands over, and doesn't come b
 }
 
 TEST_CASE("scenario 8: if the one that is to take over can't, another one is asked") {
-    Group group;
+    Group group(5);
     Member& old = *group.leader();
-    // Which one would be asked first: the disk of that one stalls when it votes for itself.
-    const raft::NodeId first = old.view.node == 1 ? 2 : 1;
     old.disk_held = true;
-    group.member(first).disk_held = true;
-    const auto write = make_write(set_command("a", "1"));
-    old.replica.submit(write, old.port);
-    for (int i = 0; i < 500 && group.leader() == &old; ++i) {
-        group.pass(10 * ms);
-    }
-    group.pass(200 * ms);
-    group.member(first).disk_held = false;
-    group.pass(2 * bound);
+    REQUIRE(group.write(old, set_command("a", "1")) == Failure::none);
+    // All others have it. The disk of the one that is asked first stalls at its own vote.
+    Member& first = group.member(hand_over_target(old.replica.node().core()));
+    first.disk_held = true;
+    group.pass(bound + 500 * ms);
+    CHECK(group.leader() == &old);
+    CHECK_FALSE(first.replica.node().core().is_durable());  // it was asked
+    CHECK(group.write(old, set_command("a", "2")) == Failure::none);  // between the attempts
+    group.pass(bound);
     REQUIRE(group.leader() != nullptr);
     CHECK(group.leader() != &old);
-    CHECK(group.write(*group.leader(), set_command("a", "2")) == Failure::none);
+    CHECK(group.leader() != &first);
+    CHECK(group.write(*group.leader(), set_command("a", "3")) == Failure::none);
+}
+
+TEST_CASE(
+    "scenario 8: a stalled node that loses its leader doesn't campaign until the disk answers") {
+    Group group;
+    Member& slow = group.follower();
+    slow.disk_held = true;
+    REQUIRE(group.write(*group.leader(), set_command("a", "1")) == Failure::none);
+    group.pass(2 * bound);
+    slow.cut_off = true;
+    const auto& core = slow.replica.node().core();
+    for (int i = 0; i < 300; ++i) {
+        group.pass(10 * ms);
+        REQUIRE(core.role() == raft::RoleName::follower);
+    }
+    CHECK(core.leader_id() == 0);
+    slow.disk_held = false;
+    bool campaigned = false;
+    for (int i = 0; i < 100; ++i) {
+        group.pass(10 * ms);
+        campaigned = campaigned || core.role() == raft::RoleName::pre_candidate;
+    }
+    CHECK(campaigned);
 }
 
 TEST_CASE("scenario 8: a follower whose disk stalls leaves commit and leadership alone") {

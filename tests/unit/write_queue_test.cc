@@ -340,6 +340,31 @@ TEST_CASE("writes: while leadership is handed over own ones wait and peers' are 
     CHECK(rig.node.transport.notes.back().note.forward_request().command() == "a");
 }
 
+TEST_CASE(
+    "scenario 7: a leader without room refuses what stores, and keeps it when it hands over") {
+    Rig rig({1, 2, 3});
+    rig.node.lead();
+    std::string remove;
+    fsm::encode_delete("a", 0, remove);
+    rig.submit(set_command("a", "x"));
+    rig.submit(remove);
+    rig.forwarded_from(3, 81);
+    rig.queue.start_turn(now, true);
+    CHECK(rig.port.only_failure() == Failure::disk_full);
+    CHECK(rig.only_reply().outcome() == v1::ForwardReply::DISK_FULL);
+    CHECK(rig.node.node.core().log().last_index() == 2);
+    CHECK(rig.queue.waiting() == 1);
+    rig.submit(set_command("a", "x"));
+    rig.queue.start_turn(now, true);  // nothing is left to propose
+    CHECK(rig.node.node.core().log().last_index() == 2);
+    // The next leader may have room.
+    REQUIRE(rig.node.node.transfer_leadership(2));
+    rig.submit(set_command("a", "y"));
+    rig.queue.start_turn(now, true);
+    CHECK(rig.port.done.size() == 2);
+    CHECK(rig.queue.has_queued());
+}
+
 TEST_CASE("writes: at the end what was queued is not applied, what was begun is open") {
     Rig rig({1, 2, 3});
     rig.node.lead();
