@@ -294,7 +294,8 @@ void Core::maybe_send_timeout_now(Leader& leading) {
 }
 
 void Core::on_timeout_now(const TimeoutNow& message) {
-    if (message.header.from != leader_id_ || is_leader() || !disk_allows_campaign_ || !may_campaign()) {
+    if (message.header.from != leader_id_ || is_leader() || !disk_allows_campaign_ ||
+        !may_campaign()) {
         return;
     }
     become_candidate(true);

@@ -17,7 +17,6 @@
 
 namespace cairn::server {
 
-
 // Why a node can't start: one line for stderr.
 struct StartRefusal {
     int exit_status = 1;  // 2: what was asked for doesn't fit the data directory or the cluster
