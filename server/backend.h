@@ -37,6 +37,7 @@ struct MemberStatus {
     std::string raft_address;
     std::string http_address;  // empty when not known yet
     bool voter = true;
+    std::uint64_t disk_id = 0;  // of its data directory; 0: not noted yet
     std::string
         state;  // "leader", "follower", "candidate", "pre_candidate", "unreachable", "unknown"
     std::optional<std::uint64_t> match_index;     // known to the leader, and of oneself

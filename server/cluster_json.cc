@@ -25,9 +25,9 @@ void append(std::string_view name, std::string_view text, std::string& out) {
 }
 
 // As text: 64 bits don't fit into a JavaScript number, and it isn't one.
-void append_cluster_id(std::uint64_t id, std::string& out) {
+void append_hexadecimal(std::uint64_t id, std::string& out) {
     constexpr std::string_view digits = "0123456789abcdef";
-    out += "\"cluster_id\":\"";
+    out += '"';
     for (int shift = 60; shift >= 0; shift -= 4) {
         out += digits[id >> shift & 15];
     }
@@ -43,6 +43,10 @@ void append_member(const MemberStatus& member, std::string& out) {
     }
     append("role", std::string_view(member.voter ? "voter" : "learner"), out);
     append("state", std::string_view(member.state), out);
+    if (member.disk_id != 0) {
+        append_key("disk_id", out);
+        append_hexadecimal(member.disk_id, out);
+    }
     if (member.match_index) {
         append("match_index", *member.match_index, out);
     }
@@ -60,7 +64,8 @@ void append_member(const MemberStatus& member, std::string& out) {
 
 void append_cluster_json(const ClusterStatus& status, std::string& out) {
     out += '{';
-    append_cluster_id(status.cluster_id, out);
+    out += "\"cluster_id\":";
+    append_hexadecimal(status.cluster_id, out);
     append("node", status.node, out);
     append("state", std::string_view(status.state), out);
     append("leader", status.leader, out);

@@ -43,6 +43,7 @@ MemberStatus describe_member(const raft::Node& node, raft::NodeId id,
     member.state = "unknown";
     if (const raft::Member* detail = core.configuration().detail(id)) {
         member.raft_address = detail->address;
+        member.disk_id = detail->disk_id;
     }
     if (id == core.id()) {
         describe_self(node, viewer, member);

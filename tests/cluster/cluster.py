@@ -61,13 +61,16 @@ class Node:
         self.data_dir = os.path.join(cluster.directory, f"data-{node_id}")
         self.log_path = os.path.join(cluster.directory, f"log-{node_id}")
         self.process = None
+        self.joins = None  # the node of a running cluster that it asks to be taken in
 
     def start(self, *options, told_the_cluster=True):
         assert self.process is None, f"node {self.id} runs already"
         command = [
             binary, "serve", "--id", str(self.id), "--data-dir", self.data_dir,
             "--http", f"127.0.0.1:{self.http_port}", *self.cluster.options, *options]
-        if told_the_cluster:
+        if self.joins is not None:
+            command += ["--raft", f"127.0.0.1:{self.raft_port}", "--join", f"127.0.0.1:{self.joins.http_port}"]
+        elif told_the_cluster:
             command += ["--raft", f"127.0.0.1:{self.raft_port}",
                         "--initial-cluster", self.cluster.initial_cluster]
         with open(self.log_path, "ab") as log:
@@ -160,6 +163,16 @@ class Cluster:
     def _alive(node):
         assert node.running, f"node {node.id} ended by itself with {node.process and node.process.poll()}"
         return True
+
+    def join(self, node_id):
+        """Starts another node, which asks a running one to be taken in; waits until it serves."""
+        assert node_id == len(self.nodes) + 1
+        node = Node(self, node_id)
+        node.joins = next(n for n in self.nodes if n.running)
+        self.nodes.append(node)
+        node.start()
+        self.wait_ready([node])
+        return node
 
     def node(self, node_id):
         return self.nodes[node_id - 1]
