@@ -173,6 +173,29 @@ void Core::set_steady_time(std::int64_t steady_ns) {
     steady_ns_ = std::max(steady_ns_, steady_ns);
 }
 
+std::size_t Core::proposable(std::span<const Payload> payloads) const {
+    const Leader* leading = leader();
+    if (leading == nullptr) {
+        return 0;
+    }
+    // The others may commit what this node's own disk is slow to take.
+    const std::size_t pending = log_.last_index() - std::min(commit_index_, log_.stable_index());
+    const std::size_t room =
+        options_.uncommitted_entries_max - std::min(options_.uncommitted_entries_max, pending);
+    std::size_t bytes = std::max(leading->uncommitted_bytes, log_.unstable_bytes());
+    std::size_t count = 0;
+    while (count < std::min(room, payloads.size())) {
+        const std::size_t more = payloads[count].size();
+        // One that is larger than the bound is let through when nothing else waits.
+        if (bytes != 0 && bytes + more > options_.uncommitted_bytes_max) {
+            break;
+        }
+        bytes += more;
+        ++count;
+    }
+    return count;
+}
+
 ProposeResult Core::propose(std::span<const Payload> payloads) {
     Leader* leading = leader();
     if (leading == nullptr) {
@@ -181,15 +204,7 @@ ProposeResult Core::propose(std::span<const Payload> payloads) {
     if (leading->transfer_target != 0) {
         return {ProposeError::transferring, 0, 0};
     }
-    std::size_t bytes = 0;
-    for (const Payload& payload : payloads) {
-        bytes += payload.size();
-    }
-    const std::size_t uncommitted = log_.last_index() - commit_index_;
-    // A batch larger than the bound is let through when nothing else waits.
-    if (uncommitted + payloads.size() > options_.uncommitted_entries_max ||
-        (leading->uncommitted_bytes != 0 &&
-         leading->uncommitted_bytes + bytes > options_.uncommitted_bytes_max)) {
+    if (proposable(payloads) < payloads.size()) {
         return {ProposeError::busy, 0, 0};
     }
     const ProposeResult result{ProposeError::none, log_.last_index() + 1, hard_state_.term};

@@ -47,7 +47,7 @@ namespace cairn::raft {
 enum class ProposeError : std::uint8_t {
     none,
     not_leader,    // nothing appended; leader_id() may know who leads
-    busy,          // nothing appended: too much is uncommitted
+    busy,          // nothing appended: too much is uncommitted, or not durable here
     transferring,  // nothing appended: leadership is being handed over
 };
 
@@ -129,6 +129,9 @@ class Core {
     // when the process or the machine stands still.
     void set_steady_time(std::int64_t steady_ns);
 
+    // How many of these, from the first on, propose() takes now, if this node leads: so many that
+    // what isn't committed, or isn't durable here, stays within its bounds.
+    std::size_t proposable(std::span<const Payload> payloads) const;
     // Appends one entry for each payload, all or none.
     ProposeResult propose(std::span<const Payload> payloads);
     // Asks for a read index, on a leader or a follower that knows one; 0: not now (no leader, or

@@ -12,6 +12,7 @@ Log::Log(const LogPosition& base, std::vector<Entry> recovered) : base_(base) {
     }
     stable_index_ = last_index();
     handed_out_index_ = last_index();
+    unstable_bytes_ = 0;
 }
 
 std::optional<Term> Log::term_at(Index index) const {
@@ -66,6 +67,7 @@ void Log::append(Entry entry) {
     RAFT_ASSERT(entry.term >= last_term());
     RAFT_ASSERT(entry.stamp_ns >= last_stamp_ns());
     bytes_ += entry.payload.size();
+    unstable_bytes_ += entry.payload.size();
     entries_.push_back(std::move(entry));
 }
 
@@ -73,6 +75,9 @@ void Log::truncate_from(Index index) {
     RAFT_ASSERT(index > base_.index);
     while (last_index() >= index) {
         bytes_ -= entries_.back().payload.size();
+        if (last_index() > stable_index_) {
+            unstable_bytes_ -= entries_.back().payload.size();
+        }
         entries_.pop_back();
     }
     stable_index_ = std::min(stable_index_, index - 1);
@@ -92,6 +97,7 @@ void Log::reset(const LogPosition& base) {
     base_ = base;
     entries_.clear();
     bytes_ = 0;
+    unstable_bytes_ = 0;
     stable_index_ = base.index;
     handed_out_index_ = base.index;
 }
@@ -108,7 +114,10 @@ void Log::hand_out(std::size_t bytes_max, std::vector<Entry>& out) {
 
 void Log::mark_stable(Index index) {
     RAFT_ASSERT(index <= handed_out_index_);
-    stable_index_ = std::max(stable_index_, index);
+    while (stable_index_ < index) {
+        ++stable_index_;
+        unstable_bytes_ -= at(stable_index_).payload.size();
+    }
 }
 
 }  // namespace cairn::raft

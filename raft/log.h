@@ -27,6 +27,8 @@ class Log {
     Term last_term() const { return entries_.empty() ? base_.term : entries_.back().term; }
     // Of all entries' payloads.
     std::size_t bytes() const { return bytes_; }
+    // Of those that are not durable yet.
+    std::size_t unstable_bytes() const { return unstable_bytes_; }
     Index stable_index() const { return stable_index_; }
     Index handed_out_index() const { return handed_out_index_; }
     std::int64_t last_stamp_ns() const {
@@ -68,6 +70,7 @@ class Log {
     LogPosition base_;
     std::deque<Entry> entries_;
     std::size_t bytes_ = 0;
+    std::size_t unstable_bytes_ = 0;
     Index stable_index_;
     Index handed_out_index_;
 };

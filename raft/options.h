@@ -29,7 +29,8 @@ struct CoreOptions {
     // What may be on its way to one follower unacknowledged.
     std::size_t inflight_messages_max = 64;
     std::size_t inflight_bytes_max = 8U << 20;
-    // What a leader takes on before it is committed; beyond it propose() answers busy.
+    // What a leader takes on before it is committed and durable on its own disk; beyond it
+    // propose() answers busy.
     std::size_t uncommitted_entries_max = 65536;
     std::size_t uncommitted_bytes_max = 64U << 20;
     // Reads waiting for a round, each a whole batch of the caller's; beyond it read_index()

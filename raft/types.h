@@ -41,6 +41,15 @@ class Payload {
         return {std::shared_ptr<const char>(std::move(memory), data), bytes.size()};
     }
 
+    // Takes over the memory of `bytes`, unless much of that would be kept for nothing.
+    static Payload taken_from(std::string&& bytes) {
+        if (bytes.capacity() - bytes.size() > bytes.size() / 8) {
+            return copy_of(bytes);
+        }
+        const auto owner = std::make_shared<const std::string>(std::move(bytes));
+        return {std::shared_ptr<const char>(owner, owner->data()), owner->size()};
+    }
+
     std::string_view view() const { return {data_.get(), size_}; }
     std::size_t size() const { return size_; }
 

@@ -28,15 +28,36 @@ namespace {
 
 constexpr std::int64_t ns_per_ms = 1'000'000;
 
-// As many connections as the hard limit allows.
-void raise_file_limit() {
+// For the log, snapshots, peers (also such as only knock) and what the system needs.
+constexpr std::uint64_t files_kept_back = 128;
+
+
+// As many open files as the hard limit allows; how many that are.
+std::uint64_t raise_file_limit() {
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return files_kept_back;
+    }
+    if (limit.rlim_cur < limit.rlim_max) {
+        const rlim_t present = std::exchange(limit.rlim_cur, limit.rlim_max);
         if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
             spdlog::warn("can't raise the limit of open files above its present value");
+            return present;
         }
     }
+    return limit.rlim_cur;
+}
+
+// Clients must not take the files that the log, the snapshots and the peers need: a log that can't
+// go on would end the process.
+std::size_t connections_max(std::size_t wanted, std::uint64_t files_max) {
+    const std::uint64_t left = files_max - std::min(files_max - 1, files_kept_back);
+    if (wanted <= left) {
+        return wanted;
+    }
+    spdlog::warn("{} client connections at a time instead of {}: {} files may be open (ulimit -n)",
+                 left, wanted, files_max);
+    return left;
 }
 
 // A node from its parts, in the order in which they depend on each other.
@@ -57,8 +78,8 @@ class App {
     };
 
     RaftThreadOptions raft_options();
-    GatewayOptions gateway_options() const;
-    void build_gateways();
+    GatewayOptions gateway_options(std::uint64_t files_max) const;
+    void build_gateways(std::uint64_t files_max);
     void wait_for_signal();
     void end_as_removed();
     void begin_drain();
@@ -119,7 +140,9 @@ RaftThreadOptions App::raft_options() {
     return raft;
 }
 
-GatewayOptions App::gateway_options() const {
+// What all gateways share, each gets its part of.
+GatewayOptions App::gateway_options(std::uint64_t files_max) const {
+    const std::size_t gateways = static_cast<std::size_t>(std::max(options_.gateway_threads, 1));
     GatewayOptions gateway;
     gateway.host = options_.http.host;
     gateway.port = options_.http.port;
@@ -129,12 +152,16 @@ GatewayOptions App::gateway_options() const {
     gateway.api.allowed_hosts = options_.allowed_hosts;
     gateway.api.allowed_hosts.push_back(options_.http.host);
     gateway.api.allowed_origins = options_.allowed_origins;
-    gateway.connections_max = static_cast<std::size_t>(options_.max_connections);
+    const std::size_t connections =
+        connections_max(static_cast<std::size_t>(options_.max_connections), files_max);
+    gateway.connections_max = (connections + gateways - 1) / gateways;
+    gateway.buffered_bytes_max /= gateways;
+    gateway.streams.subscriptions_max /= gateways;
     return gateway;
 }
 
-void App::build_gateways() {
-    const GatewayOptions options = gateway_options();
+void App::build_gateways(std::uint64_t files_max) {
+    const GatewayOptions options = gateway_options(files_max);
     threads_.resize(static_cast<std::size_t>(options_.gateway_threads));
     std::vector<net::io_context*> contexts;
     for (GatewayThread& thread : threads_) {
@@ -155,10 +182,10 @@ std::optional<StartRefusal> App::start() {
     if (options_.unsafe_no_fsync) {
         spdlog::warn("--unsafe-no-fsync: acknowledged writes can be lost; never for data");
     }
-    raise_file_limit();
+    const std::uint64_t files_max = raise_file_limit();
     raft_ = std::make_unique<RaftThread>(raft_options(), node_data_.take_data(),
                                          node_data_.directory(), view_);
-    build_gateways();
+    build_gateways(files_max);
     std::string error = raft_->start();
     if (error.empty()) {
         std::vector<SocketTaker*> others;

@@ -41,7 +41,7 @@ struct GatewayState {
     std::vector<Connection*> connections;  // in no order
     TimePoint now =
         std::chrono::steady_clock::now();  // of the last sweep: exact enough for deadlines
-    std::size_t buffered_bytes = 0;        // of requests that are not yet complete, and large ones
+    std::size_t buffered_bytes = 0;        // of large requests and answers
     bool draining = false;
     std::function<void()> on_empty;  // called when the last connection has gone
 };

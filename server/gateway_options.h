@@ -22,8 +22,8 @@ struct GatewayOptions {
     StreamLimits streams;
 
     std::size_t connections_max = 10'000;  // more are told so and closed
-    // Of all connections together: requests beyond a connection's ordinary buffer. A request that
-    // would exceed it is answered 503.
+    // Of all connections together: requests and answers beyond what a connection may keep for
+    // itself. A request that would exceed it is answered 503, and so is a read whose answer would.
     std::size_t buffered_bytes_max = std::size_t{256} << 20;
 
     int head_timeout_ms = 10'000;  // from its first byte to the end of a request's head

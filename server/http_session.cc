@@ -20,8 +20,12 @@ constexpr std::size_t input_bytes_first = 8 * 1024;
 // needed, counted against all connections' common bound.
 constexpr std::size_t input_bytes_kept = 64 * 1024;
 constexpr std::size_t output_bytes_max = 256 * 1024;
+// Of each of the other buffers that are used again from request to request.
+constexpr std::size_t buffer_bytes_kept = 16 * 1024;
 constexpr std::size_t linger_bytes_max = std::size_t{8} << 20;
 
+constexpr std::string_view too_much_buffered =
+    "This node holds as many large requests and answers as it can.";
 constexpr std::string_view continue_line = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
@@ -104,9 +108,10 @@ Task HttpSession::run(std::shared_ptr<HttpSession> self) {
                 }
             }
             session.output_.clear();
-            if (session.output_.capacity() > output_bytes_max * 2) {
+            if (session.output_.capacity() > buffer_bytes_kept) {
                 session.output_.shrink_to_fit();
             }
+            session.charge();
         }
         if (step == Step::operate) {
             if (!is_done && !session.wake_.take()) {
@@ -343,11 +348,20 @@ void HttpSession::submit() {
     wake_.take();
     clear_deadline();  // the operation has its own
     operation_->on_done = [this] { wake_.notify(); };
+    charge();
     gateway_->backend.submit(operation_);
 }
 
 void HttpSession::answer_operation() {
     render(*operation_, gateway_->backend.view(), exchange_);
+    // Answers that clients are slow to take need memory, too. One that says that something was
+    // written isn't held back.
+    if (!charge() && exchange_.is_read) {
+        std::ignore = std::exchange(exchange_.response, HttpResponse());
+        ProblemExtras extras;
+        extras.retry_after_s = 1;
+        respond_problem(exchange_, Code::overloaded, too_much_buffered, extras);
+    }
     respond(operation_.get());
 }
 
@@ -368,8 +382,8 @@ void HttpSession::refuse(HttpResponse response) {
 }
 
 void HttpSession::end_request() {
-    const bool was_large = head_.request.body.size() > input_bytes_kept ||
-                           exchange_.response.body.size() > output_bytes_max;
+    const bool was_large = head_.request.body.size() > buffer_bytes_kept ||
+                           exchange_.response.body.size() > buffer_bytes_kept;
     input_.consume(head_bytes_ + body_bytes_);
     head_bytes_ = body_bytes_ = scanned_bytes_ = received_bytes_ = 0;
     chunked_body_.reset();
@@ -382,7 +396,7 @@ void HttpSession::end_request() {
     operation_->items.clear();
     if (was_large) {
         operation_ = std::make_shared<Operation>();
-        exchange_ = {};
+        std::ignore = std::exchange(exchange_, Exchange());  // an assigned string keeps its memory
     }
     input_.shrink(input_bytes_kept);
     charge();
@@ -399,9 +413,9 @@ bool HttpSession::prepare_read() {
     }
     if (!charge()) {
         ProblemExtras extras;
+        extras.outcome = Outcome::not_applied;
         extras.retry_after_s = 1;
-        HttpResponse response = problem(
-            Code::overloaded, "This node holds as many unfinished requests as it can.", extras);
+        HttpResponse response = problem(Code::overloaded, too_much_buffered, extras);
         response.close = true;
         refuse(std::move(response));
         return false;
@@ -413,7 +427,9 @@ bool HttpSession::prepare_read() {
 
 // Accounts for this connection's memory; false when all connections together need too much.
 bool HttpSession::charge() {
-    std::size_t needed = input_.capacity();
+    std::size_t needed = input_.capacity() + output_.capacity() +
+                         exchange_.response.body.capacity() + exchange_.put_body.value.capacity() +
+                         operation_->command.capacity();
     if (chunked_body_) {
         needed += chunked_body_->body().size();
     }

@@ -1,8 +1,8 @@
 // Items from one thread to another: one lock and one wake-up for a burst, never one per item.
 //
 // put() is called on the sending thread, take_all() on the receiving one. It has no bound of its
-// own: what goes through it is bounded by whoever sends (operations by connections, batches by
-// turns).
+// own: what goes through it is bounded by whoever sends (operations by connections, and by what
+// those may buffer; batches by turns).
 #pragma once
 
 #include <algorithm>

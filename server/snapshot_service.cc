@@ -9,6 +9,13 @@
 
 namespace cairn::server {
 
+namespace {
+
+// What an entry of the log costs beside its payload, about.
+constexpr std::size_t entry_memory_bytes = 128;
+
+}  // namespace
+
 SnapshotService::SnapshotService(raft::Node& node, raft::Storage& storage,
                                  fsm::StateMachine& state_machine, SnapshotRunner& runner,
                                  const SnapshotLimits& limits, std::uint64_t cluster_id,
@@ -203,8 +210,11 @@ void SnapshotService::trim_log() {
         kept_bytes -= log.at(index).payload.size();
         last = std::max(last, index);
     }
+    const std::size_t log_memory =
+        log.bytes() + (log.last_index() - log.base().index) * entry_memory_bytes;
+    const bool may_keep = log_memory <= limits_.kept_for_member_bytes_max;
     for (const std::shared_ptr<Sending>& sending : sending_) {
-        if (now_ns_ - sending->progress_ns < limits_.keep_log_ns) {
+        if (may_keep && now_ns_ - sending->progress_ns < limits_.keep_log_ns) {
             last = std::min(last, sending->meta.last_included_index);
         }
     }

@@ -5,8 +5,8 @@
 // state machine in slices between turns while entries are applied, and leaves files to the snapshot
 // thread: no turn waits for the disk. One snapshot is taken at a time and one is received at a
 // time. While one is being sent, and gets on, the log is not trimmed beyond it, so that a slow
-// member isn't left behind by a newer one when it has it. What it holds in memory is bounded by
-// slices and windows.
+// member isn't left behind by a newer one when it has it, unless the log becomes too large. What it
+// holds in memory is bounded by slices and windows.
 //
 // A snapshot that can't be written is reported and tried again later: nothing depends on it but the
 // length of the log.
@@ -42,6 +42,8 @@ struct SnapshotLimits {
     std::int64_t give_up_ns = 30'000'000'000;
     // The log is kept for a member that gets a snapshot as long as it got on within this time.
     std::int64_t keep_log_ns = 5'000'000'000;
+    // But not when the log needs more memory than this: a slow member may take hours.
+    std::size_t kept_for_member_bytes_max = 512U << 20;
     std::int64_t retry_ns = 10'000'000'000;  // after a snapshot that failed
 };
 

@@ -1,6 +1,7 @@
 #include "server/write_queue.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "fsm/command.h"
 
@@ -31,6 +32,15 @@ v1::ForwardReply::Outcome outcome_of(Failure failure) {
     return v1::ForwardReply::UNKNOWN;
 }
 
+// Copying a small command costs less than keeping its memory; a large one is not copied.
+raft::Payload payload_of(std::string& command) {
+    constexpr std::size_t copied_bytes_max = 4096;
+    if (command.size() <= copied_bytes_max) {
+        return raft::Payload::copy_of(command);
+    }
+    return raft::Payload::taken_from(std::move(command));
+}
+
 }  // namespace
 
 void WriteQueue::submit(std::shared_ptr<Operation> operation, Port& port, std::int64_t now_ns) {
@@ -39,11 +49,7 @@ void WriteQueue::submit(std::shared_ptr<Operation> operation, Port& port, std::i
     write.held_since_ns = now_ns;
     write.operation = std::move(operation);
     write.port = &port;
-    if (queued_.size() >= limits_.held_max) {
-        finish(write, Failure::overloaded, nullptr, 0);
-        return;
-    }
-    queued_.push_back(std::move(write));
+    admit(std::move(write));
 }
 
 void WriteQueue::submit_internal(std::string command) {
@@ -60,11 +66,25 @@ void WriteQueue::on_forward_request(raft::NodeId from, v1::ForwardRequest& reque
     write.origin_id = request.id();
     write.command = std::move(*request.mutable_command());
     write.deadline_ns = now_ns + request.timeout_ms() * ns_per_ms;
-    if (queued_.size() >= limits_.held_max) {
+    admit(std::move(write));
+}
+
+void WriteQueue::admit(Write write) {
+    const std::size_t bytes = write.bytes().size();
+    // One that is larger than the bound is let through when nothing else waits.
+    if (queued_.size() >= limits_.held_max ||
+        (held_bytes_ != 0 && held_bytes_ + bytes > limits_.held_bytes_max)) {
         finish(write, Failure::overloaded, nullptr, 0);
         return;
     }
+    write.held_bytes = bytes;
+    held_bytes_ += bytes;
     queued_.push_back(std::move(write));
+}
+
+// Its command isn't kept for it any more.
+void WriteQueue::let_go(Write& write) {
+    held_bytes_ -= std::exchange(write.held_bytes, 0);
 }
 
 void WriteQueue::start_turn(std::int64_t now_ns, bool disk_full) {
@@ -93,29 +113,28 @@ void WriteQueue::refuse_what_needs_room() {
     });
 }
 
+// As many as the core takes now; the others would only wait behind them.
 void WriteQueue::propose_queued(std::int64_t now_ns) {
-    if (queued_.empty()) {
+    if (node_.core().is_transferring()) {
+        refuse_peers_writes();  // ours wait for the new leader
         return;
     }
     payloads_.clear();
-    for (const Write& write : queued_) {
-        payloads_.push_back(raft::Payload::copy_of(write.bytes()));
-    }
-    const raft::ProposeResult proposed = node_.propose(payloads_, now_ns);
-    payloads_.clear();
-    if (proposed.error == raft::ProposeError::busy) {
-        refuse_queued(Failure::overloaded);
-        return;
-    }
-    if (proposed.error != raft::ProposeError::none) {
-        refuse_peers_writes();  // handing leadership over: ours wait for the new leader
-        return;
-    }
-    raft::Index index = proposed.first_index;
     for (Write& write : queued_) {
-        waiting_.push_back({index++, proposed.term, std::move(write)});
+        // From here on a command is proposed or refused: nobody needs it again.
+        payloads_.push_back(payload_of(write.bytes()));
     }
-    queued_.clear();
+    payloads_.resize(node_.core().proposable(payloads_));
+    const raft::ProposeResult proposed = node_.propose(payloads_, now_ns);
+    const std::size_t taken = proposed.error == raft::ProposeError::none ? payloads_.size() : 0;
+    payloads_.clear();
+    for (std::size_t i = 0; i < taken; ++i) {
+        let_go(queued_[i]);
+        queued_[i].command = {};
+        waiting_.push_back({proposed.first_index + i, proposed.term, std::move(queued_[i])});
+    }
+    queued_.erase(queued_.begin(), queued_.begin() + static_cast<std::ptrdiff_t>(taken));
+    refuse_queued(Failure::overloaded);
 }
 
 // A peer passed these on because it took us for the leader; it knows best what to do now.
@@ -154,7 +173,7 @@ void WriteQueue::forward_queued(std::int64_t now_ns) {
     queued_.erase(queued_.begin(), queued_.begin() + static_cast<std::ptrdiff_t>(sent));
 }
 
-bool WriteQueue::send_forward(std::uint64_t id, const Write& write, raft::NodeId leader,
+bool WriteQueue::send_forward(std::uint64_t id, Write& write, raft::NodeId leader,
                               std::int64_t now_ns) {
     v1::ForwardRequest& request = *note_.mutable_forward_request();
     request.set_id(id);
@@ -186,6 +205,7 @@ void WriteQueue::on_forward_reply(raft::NodeId from, v1::ForwardReply& reply, st
             // Certainly not applied: try again with whoever leads now, as long as it may wait.
             write.held_since_ns = std::max(write.held_since_ns, now_ns - limits_.hold_ns / 2);
             queued_.push_back(std::move(write));
+            write.held_bytes = 0;
             write.done = true;
             refused_by_ = from;
             ask_again_ns_ = now_ns + limits_.pause_ns;
@@ -301,6 +321,7 @@ void WriteQueue::finish(Write& write, Failure failure, const fsm::Output* output
         return;
     }
     write.done = true;
+    let_go(write);
     if (write.origin != 0) {
         reply_to_peer(write, failure, output, index);
         return;

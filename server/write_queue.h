@@ -4,8 +4,10 @@
 // Owned by the replica, on the raft thread; no clock of its own. What it says about a write is
 // true: applied; certainly not applied; or unknown. A write is answered as not applied only if no
 // log that can still be committed contains it (see on_committed). Held writes (no leader just now)
-// are bounded in number and time. A leader whose disk is full refuses what stores something; it
-// does so here, at the door of the log, so that it holds for every node's clients.
+// are bounded in number, bytes and time; what the core then takes, by the core. A write beyond any
+// of these bounds is refused as overloaded, and certainly not applied. A leader whose disk is full
+// refuses what stores something; it does so here, at the door of the log, so that it holds for
+// every node's clients.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +25,9 @@
 namespace cairn::server {
 
 struct WriteLimits {
-    std::size_t held_max = 16384;          // waiting for a leader
+    std::size_t held_max = 16384;  // waiting for a leader
+    // Commands that wait for a leader or were passed to it: until then they may be needed again.
+    std::size_t held_bytes_max = std::size_t{64} << 20U;
     std::size_t forwarded_max = 65536;     // passed to the leader, not yet answered
     std::int64_t hold_ns = 1'500'000'000;  // how long a write waits for a leader
     std::int64_t pause_ns = 5'000'000;     // before one that refused is asked again
@@ -65,6 +69,7 @@ class WriteQueue {
     bool idle() const { return queued_.empty() && waiting_.empty() && forwarded_.empty(); }
     bool has_queued() const { return !queued_.empty(); }
     std::size_t waiting() const { return waiting_.size(); }
+    std::size_t held_bytes() const { return held_bytes_; }
 
  private:
     struct Write {
@@ -77,9 +82,10 @@ class WriteQueue {
         std::string command;  // of a peer or the replica
         std::int64_t deadline_ns = 0;
         std::int64_t held_since_ns = 0;
+        std::size_t held_bytes = 0;  // counted in held_bytes_
         bool done = false;
 
-        const std::string& bytes() const { return operation ? operation->command : command; }
+        std::string& bytes() { return operation ? operation->command : command; }
     };
     struct Waiter {
         raft::Index index = 0;
@@ -96,8 +102,9 @@ class WriteQueue {
     void propose_queued(std::int64_t now_ns);
     void refuse_what_needs_room();
     void forward_queued(std::int64_t now_ns);
-    bool send_forward(std::uint64_t id, const Write& write, raft::NodeId leader,
-                      std::int64_t now_ns);
+    void admit(Write write);
+    void let_go(Write& write);
+    bool send_forward(std::uint64_t id, Write& write, raft::NodeId leader, std::int64_t now_ns);
     void refuse_peers_writes();
     void refuse_queued(Failure failure);
     void finish(Write& write, Failure failure, const fsm::Output* output, raft::Index index);
@@ -108,6 +115,7 @@ class WriteQueue {
     raft::Transport& transport_;
     WriteLimits limits_;
     std::vector<Write> queued_;
+    std::size_t held_bytes_ = 0;  // of commands that are queued or forwarded
     std::vector<raft::Payload> payloads_;
     std::deque<Waiter> waiting_;       // by term, then index
     std::deque<Forwarded> forwarded_;  // by id

@@ -7,6 +7,7 @@ import ctypes
 import http.client
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -62,6 +63,7 @@ class Node:
         self.log_path = os.path.join(cluster.directory, f"log-{node_id}")
         self.process = None
         self.joins = None  # the node of a running cluster that it asks to be taken in
+        self.files_max = None  # how many files it may have open
 
     def start(self, *options, told_the_cluster=True):
         assert self.process is None, f"node {self.id} runs already"
@@ -78,7 +80,12 @@ class Node:
             log.flush()
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(),
-                preexec_fn=_die_with_parent, start_new_session=True)
+                preexec_fn=self._prepare, start_new_session=True)
+
+    def _prepare(self):
+        _die_with_parent()
+        if self.files_max is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.files_max, self.files_max))
 
     @property
     def running(self):

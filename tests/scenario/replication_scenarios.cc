@@ -418,7 +418,7 @@ TEST_CASE("replication: too many uncommitted entries answer busy until some are 
     CHECK(cluster.propose(1, "x").error == ProposeError::none);
 }
 
-TEST_CASE("replication: too many uncommitted bytes answer busy, a single large batch doesn't") {
+TEST_CASE("replication: too many uncommitted bytes answer busy, a single large entry doesn't") {
     ClusterOptions options;
     options.core.uncommitted_bytes_max = 100;
     CoreCluster cluster(options);
@@ -439,6 +439,28 @@ TEST_CASE("replication: too many uncommitted bytes answer busy, a single large b
     cluster.hold_if(is_a<AppendEntriesReply>);
     REQUIRE(cluster.elect(2));
     CHECK(cluster.propose(2, std::string(40, 'x')).error == ProposeError::busy);
+}
+
+TEST_CASE("replication: a leader takes no more than its own disk does, though others commit") {
+    ClusterOptions options;
+    options.core.uncommitted_bytes_max = 100;
+    options.core.uncommitted_entries_max = 3;
+    CoreCluster cluster(options);
+    REQUIRE(cluster.elect(1));
+    cluster.settle();
+    cluster.hold_disk(1);
+    CHECK(cluster.propose(1, std::string(60, 'x')).error == ProposeError::none);
+    cluster.settle();
+    CHECK(cluster.core(1).commit_index() == 2);
+    CHECK(cluster.propose(1, std::string(41, 'x')).error == ProposeError::busy);
+    CHECK(cluster.propose(1, std::string(38, 'x')).error == ProposeError::none);
+    CHECK(cluster.propose(1, "y").error == ProposeError::none);
+    cluster.settle();
+    CHECK(cluster.core(1).commit_index() == 4);
+    CHECK(cluster.propose(1, "z").error == ProposeError::busy);  // a fourth
+    cluster.release_disk(1);
+    cluster.settle();
+    CHECK(cluster.propose(1, std::string(41, 'x')).error == ProposeError::none);
 }
 
 TEST_CASE("replication: one turn hands over a bounded number of committed entries") {

@@ -396,6 +396,7 @@ TEST_CASE("http session: unfinished requests of all connections share one bound"
     TestClient& lucky = first.answers().empty() ? first : second;
     CHECK(refused.answers()[0].status == 503);
     CHECK(refused.answers()[0].headers.count("retry-after") == 1);
+    CHECK(refused.answers()[0].body.find("not_applied") != std::string::npos);
     refused.socket().close();
     fixture.wait_for([&] { return fixture.gateway->connection_count() == 1; });
     // What was counted is given back.

@@ -271,3 +271,34 @@ TEST_CASE("log: counts its payloads' bytes through every change") {
     log.reset({9, 2, 0});
     CHECK(log.bytes() == 0);
 }
+
+TEST_CASE("log: counts the bytes that are not durable yet through every change") {
+    const auto with_bytes = [](Index index, std::size_t bytes) {
+        Entry entry = make_entry(index, 1);
+        entry.payload = Payload::copy_of(std::string(bytes, 'x'));
+        return entry;
+    };
+    Log log({}, {with_bytes(1, 10)});
+    CHECK(log.unstable_bytes() == 0);
+    for (Index index = 2; index <= 5; ++index) {
+        log.append(with_bytes(index, std::size_t{10} << index));
+    }
+    CHECK(log.unstable_bytes() == 40 + 80 + 160 + 320);
+    std::vector<Entry> out;
+    log.hand_out(SIZE_MAX, out);
+    CHECK(log.unstable_bytes() == 600);
+    log.mark_stable(3);
+    CHECK(log.unstable_bytes() == 480);
+    log.mark_stable(2);  // older news
+    CHECK(log.unstable_bytes() == 480);
+    log.compact(2);
+    CHECK(log.unstable_bytes() == 480);
+    log.truncate_from(5);
+    CHECK(log.unstable_bytes() == 160);
+    log.truncate_from(3);  // 3 was durable
+    CHECK(log.unstable_bytes() == 0);
+    log.append(with_bytes(3, 7));
+    CHECK(log.unstable_bytes() == 7);
+    log.reset({9, 2, 0});
+    CHECK(log.unstable_bytes() == 0);
+}

@@ -306,6 +306,24 @@ TEST_CASE("snapshots: a member that begins anew for ever doesn't count as gettin
     CHECK(ended);
 }
 
+TEST_CASE("snapshots: the log is kept for a member that gets one, as long as it isn't too large") {
+    SnapshotLimits limits = small_limits();
+    limits.kept_for_member_bytes_max = 1200;  // five entries, not ten
+    Rig rig({1, 2, 3}, limits);
+    rig.lead_far_ahead();
+    REQUIRE(rig.sent_chunks().size() == 2);
+    rig.write(5, 50);
+    rig.ask();
+    rig.settle();
+    REQUIRE(rig.taken.index == 36);
+    CHECK(rig.node.node.core().log().base().index == 31);
+    rig.write(5, 60);
+    rig.ask();
+    rig.settle();
+    REQUIRE(rig.taken.index == 41);
+    CHECK(rig.node.node.core().log().base().index == 41);
+}
+
 TEST_CASE("snapshots: wanted anew, the old one is not sent any more") {
     Rig rig({1, 2, 3}, small_limits());
     rig.lead_far_ahead();

@@ -148,7 +148,7 @@ TEST_CASE("writes: nothing is said twice: a late commit after the deadline is si
     CHECK(rig.queue.idle());
 }
 
-TEST_CASE("writes: too much uncommitted refuses, and nothing of it is in the log") {
+TEST_CASE("writes: what the core has no room for is refused, and not in the log") {
     raft::CoreOptions options = core_options();
     options.uncommitted_entries_max = 2;
     Rig rig({1}, {}, options);
@@ -157,9 +157,120 @@ TEST_CASE("writes: too much uncommitted refuses, and nothing of it is in the log
         rig.submit(command);
     }
     rig.queue.start_turn(now);
+    CHECK(rig.port.only_failure() == Failure::overloaded);
+    CHECK(rig.port.done[0]->command == "c");
+    CHECK(rig.node.node.core().log().last_index() == 3);
+    rig.submit("d");  // no room at all
+    rig.queue.start_turn(now);
+    REQUIRE(rig.port.done.size() == 2);
+    CHECK(rig.port.done[1]->failure == Failure::overloaded);
+    rig.node.settle();
+    REQUIRE(rig.port.done.size() == 4);
+    CHECK(rig.port.done[3]->failure == Failure::none);
+    CHECK(rig.port.done[3]->served_index == 3);
+    CHECK(rig.queue.idle());
+}
+
+TEST_CASE("writes: a large command is not copied on its way to the log") {
+    Rig rig({1});
+    rig.node.lead();
+    const auto operation = make_write(std::string(100'000, 'x'));
+    const char* const bytes = operation->command.data();
+    rig.queue.submit(operation, rig.port, now);
+    rig.queue.start_turn(now);
+    CHECK(rig.node.node.core().log().at(2).payload.view().data() == bytes);
+    // One with much memory to spare is: the log must not keep that.
+    const auto spare = make_write(std::string(100'000, 'y'));
+    spare->command.reserve(300'000);
+    const char* const spare_bytes = spare->command.data();
+    rig.queue.submit(spare, rig.port, now);
+    rig.queue.start_turn(now);
+    const raft::Payload& payload = rig.node.node.core().log().at(3).payload;
+    CHECK(payload.view().data() != spare_bytes);
+    CHECK(payload.view() == std::string(100'000, 'y'));
+    rig.node.settle();
+    CHECK(rig.port.done.size() == 2);
+}
+
+TEST_CASE("writes: without a leader they are bounded in bytes; each end gives room again") {
+    WriteLimits limits;
+    limits.held_bytes_max = 10;
+    Rig rig({1, 2, 3}, limits);
+    rig.submit(std::string(11, 'a'));  // nothing else waits
+    CHECK(rig.port.done.empty());
+    rig.submit("b");
+    CHECK(rig.port.only_failure() == Failure::overloaded);
+    rig.queue.sweep(now + limits.hold_ns + 1, 0);
+    CHECK(rig.port.done.size() == 2);
+    CHECK(rig.queue.held_bytes() == 0);
+
+    rig.submit("12345");
+    rig.submit("1234");
+    rig.submit("12");
     REQUIRE(rig.port.done.size() == 3);
     CHECK(rig.port.done[2]->failure == Failure::overloaded);
-    CHECK(rig.node.node.core().log().last_index() == 1);
+    rig.submit("1");
+    CHECK(rig.port.done.size() == 3);
+    CHECK(rig.queue.held_bytes() == 10);
+    // As leader it proposes them: from here on the core's bounds hold.
+    rig.node.lead();
+    rig.queue.start_turn(now);
+    CHECK(rig.queue.held_bytes() == 0);
+    CHECK(rig.queue.waiting() == 3);
+    rig.submit("1234567890");
+    CHECK(rig.queue.held_bytes() == 10);
+    rig.queue.fail_all();
+    CHECK(rig.queue.held_bytes() == 0);
+}
+
+TEST_CASE("writes: what was passed on counts until it is answered, however that goes") {
+    WriteLimits limits;
+    limits.held_bytes_max = 10;
+    Rig rig({1, 2, 3}, limits);
+    rig.node.follow(1);
+    rig.submit("1234");
+    rig.submit("567890");
+    rig.queue.start_turn(now);
+    REQUIRE(rig.node.transport.notes.size() == 2);
+    const std::uint64_t id = rig.node.transport.notes[0].note.forward_request().id();
+    CHECK(rig.queue.held_bytes() == 10);
+    rig.submit("x");
+    CHECK(rig.port.only_failure() == Failure::overloaded);
+    rig.reply(2, id, v1::ForwardReply::NOT_LEADER);  // waits again
+    CHECK(rig.queue.held_bytes() == 10);
+    rig.reply(2, id + 1, v1::ForwardReply::DROPPED);
+    CHECK(rig.queue.held_bytes() == 4);
+    rig.submit("y");
+    rig.queue.start_turn(now + limits.pause_ns);
+    rig.queue.on_peer_disconnected(2);
+    CHECK(rig.port.done.size() == 4);
+    CHECK(rig.queue.held_bytes() == 0);
+    CHECK(rig.queue.idle());
+}
+
+TEST_CASE("writes: peers' count as well, and are told when there is no room") {
+    WriteLimits limits;
+    limits.held_bytes_max = 10;
+    Rig rig({1}, limits);
+    rig.node.lead();
+    rig.forwarded_from(3, 70);  // "theirs"
+    rig.forwarded_from(3, 71);
+    CHECK(rig.only_reply().id() == 71);
+    CHECK(rig.only_reply().outcome() == v1::ForwardReply::OVERLOADED);
+    rig.queue.start_turn(now);
+    CHECK(rig.queue.held_bytes() == 0);
+    rig.node.settle();
+    CHECK(rig.node.transport.notes.at(1).note.forward_reply().id() == 70);
+    CHECK(rig.node.transport.notes.at(1).note.forward_reply().outcome() ==
+          v1::ForwardReply::APPLIED);
+    rig.forwarded_from(3, 72);
+    CHECK(rig.queue.held_bytes() == 6);
+    REQUIRE(rig.node.node.core().is_leader());
+    Rig follower({1, 2, 3}, limits);
+    follower.node.follow(1);
+    follower.forwarded_from(3, 73);
+    follower.queue.start_turn(now);  // sent back
+    CHECK(follower.queue.held_bytes() == 0);
 }
 
 TEST_CASE("writes: without a leader they are held, bounded in number and time") {

@@ -1,0 +1,46 @@
+// The memory of answers that clients are slow to take.
+
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "tests/unit/gateway_fixture.h"
+
+namespace {
+
+using namespace cairn;
+using namespace cairn::server;
+
+TEST_CASE("http session: answers that clients don't take share the bound, too") {
+    GatewayOptions options = quick_options();
+    options.buffered_bytes_max = 40 << 20;
+    GatewayFixture fixture(options);
+    const std::string large(30 << 20, 'x');
+    fixture.node.on_submit = [&](Operation& operation) {
+        operation.name == "small" ? PlayedNode::answer(operation, "x")
+                                  : PlayedNode::answer(operation, large);
+    };
+    const std::string get_raw = "GET /v1/raw/large HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    TestClient slow = fixture.connect(false);
+    slow.send(get_raw);
+    fixture.wait_for([&] { return fixture.node.operations.size() == 1; });
+    fixture.context.poll();
+    TestClient other = fixture.connect();
+    other.send(get_raw);
+    const Answer refused = fixture.wait_for_answer(other);
+    CHECK(refused.status == 503);
+    CHECK(refused.headers.at("retry-after") == "1");
+    CHECK(refused.body.find("OVERLOADED") != std::string::npos);
+    CHECK(refused.headers.count("etag") == 0);
+    // What is small passes meanwhile.
+    other.send("GET /v1/raw/small HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    CHECK(fixture.wait_for_answers(other, 2)[1].status == 200);
+    // What was taken is given back, though the connection stays.
+    slow.receive();
+    CHECK(fixture.wait_for_answer(slow).body.size() == large.size());
+    fixture.context.poll();
+    other.send(get_raw);
+    CHECK(fixture.wait_for_answers(other, 3)[2].status == 200);
+}
+
+}  // namespace
