@@ -111,7 +111,6 @@ Task HttpSession::run(std::shared_ptr<HttpSession> self) {
             if (session.output_.capacity() > buffer_bytes_kept) {
                 session.output_.shrink_to_fit();
             }
-            session.charge();
         }
         if (step == Step::operate) {
             if (!is_done && !session.wake_.take()) {

@@ -205,7 +205,6 @@ void WriteQueue::on_forward_reply(raft::NodeId from, v1::ForwardReply& reply, st
             // Certainly not applied: try again with whoever leads now, as long as it may wait.
             write.held_since_ns = std::max(write.held_since_ns, now_ns - limits_.hold_ns / 2);
             queued_.push_back(std::move(write));
-            write.held_bytes = 0;
             write.done = true;
             refused_by_ = from;
             ask_again_ns_ = now_ns + limits_.pause_ns;
