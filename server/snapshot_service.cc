@@ -28,7 +28,8 @@ SnapshotService::SnapshotService(raft::Node& node, raft::Storage& storage,
       cluster_id_(cluster_id),
       install_(std::move(install)),
       request_turn_(std::move(request_turn)),
-      last_index_(node.core().log().base().index) {}
+      last_index_(node.core().log().base().index),
+      log_bytes_due_(limits.log_bytes_max) {}
 
 void SnapshotService::turn(std::int64_t now_ns) {
     now_ns_ = now_ns;
@@ -58,7 +59,7 @@ void SnapshotService::maybe_begin() {
     }
     const raft::Log& log = node_.core().log();
     const bool due = applied >= last_index_ + limits_.entries_between ||
-                     log.bytes() > limits_.log_bytes_max || !waiting_.empty();
+                     log.bytes() > log_bytes_due_ || !waiting_.empty();
     if (due && applied > last_index_ && !taking_ && now_ns_ >= retry_at_ns_) {
         begin();
     }
@@ -212,13 +213,32 @@ void SnapshotService::trim_log() {
     }
     const std::size_t log_memory =
         log.bytes() + (log.last_index() - log.base().index) * entry_memory_bytes;
-    const bool may_keep = log_memory <= limits_.kept_for_member_bytes_max;
+    if (log_memory <= limits_.kept_for_member_bytes_max) {
+        last = std::min(last, needed_by_members());
+    }
+    storage_.release(node_.core().options().group, node_.compact(last));
+    // A log that is kept is no reason to take one snapshot after the other.
+    const std::size_t growth =
+        limits_.log_bytes_max - std::min(limits_.log_bytes_max, limits_.kept_bytes_max);
+    log_bytes_due_ = std::max(limits_.log_bytes_max, log.bytes() + growth);
+}
+
+// What comes after this is still to be sent to somebody.
+raft::Index SnapshotService::needed_by_members() const {
+    raft::Index last = last_index_;
     for (const std::shared_ptr<Sending>& sending : sending_) {
-        if (may_keep && now_ns_ - sending->progress_ns < limits_.keep_log_ns) {
+        if (now_ns_ - sending->progress_ns < limits_.keep_log_ns) {
             last = std::min(last, sending->meta.last_included_index);
         }
     }
-    storage_.release(node_.core().options().group, node_.compact(last));
+    for (const raft::Progress& progress : node_.core().progress()) {
+        const std::int64_t heard_ns = node_.last_heard_ns(progress.id);
+        if (progress.state == raft::Progress::State::replicate && heard_ns != 0 &&
+            now_ns_ - heard_ns < limits_.keep_log_ns) {
+            last = std::min(last, progress.match_index);
+        }
+    }
+    return last;
 }
 
 void SnapshotService::on_wanted(raft::NodeId peer) {

@@ -42,7 +42,9 @@ struct SnapshotLimits {
     std::int64_t give_up_ns = 30'000'000'000;
     // The log is kept for a member that gets a snapshot as long as it got on within this time.
     std::int64_t keep_log_ns = 5'000'000'000;
-    // But not when the log needs more memory than this: a slow member may take hours.
+    // So it is for a member that was heard within this time and lacks entries: a snapshot would be
+    // as far behind when it has it. But not when the log needs more memory than this: a slow member
+    // may take hours.
     std::size_t kept_for_member_bytes_max = 512U << 20;
     std::int64_t retry_ns = 10'000'000'000;  // after a snapshot that failed
 };
@@ -123,6 +125,7 @@ class SnapshotService {
     std::shared_ptr<Taking> end_taking();
     void abandon_file();
     void trim_log();
+    raft::Index needed_by_members() const;
 
     void open(const std::shared_ptr<Sending>& sending);
     void pump(const std::shared_ptr<Sending>& sending);
@@ -145,6 +148,7 @@ class SnapshotService {
     std::int64_t now_ns_ = 0;
     std::int64_t retry_at_ns_ = 0;
     raft::Index last_index_ = 0;  // of the newest snapshot on disk
+    std::size_t log_bytes_due_;   // so large a log is reason for the next one
     std::uint64_t taken_count_ = 0;
     std::shared_ptr<Taking> taking_;
     std::vector<Taken> waiting_;

@@ -324,6 +324,57 @@ TEST_CASE("snapshots: the log is kept for a member that gets one, as long as it 
     CHECK(rig.node.node.core().log().base().index == 41);
 }
 
+TEST_CASE("snapshots: the log is kept for a member that is heard and lacks some of it") {
+    SnapshotLimits limits = small_limits();
+    limits.kept_for_member_bytes_max = 4000;
+    Rig rig({1, 2, 3}, limits);
+    rig.node.lead();
+    rig.write(10);
+    raft::AppendEntriesReply reply;
+    reply.header = rig.node.from(3, rig.node.node.core().term());
+    reply.match_index = 4;
+    rig.node.step(reply);
+    const auto base_after = [&rig](raft::Index expected) {
+        rig.ask();
+        rig.settle();
+        REQUIRE(rig.taken.index == expected);
+        return rig.node.node.core().log().base().index;
+    };
+    CHECK(base_after(11) == 4);
+    rig.write(1);
+    rig.now = 1000 * ms + limits.keep_log_ns;  // so long not heard
+    CHECK(base_after(12) == 12);
+    rig.now = 1000 * ms;
+    reply.match_index = 12;
+    rig.node.step(reply);
+    rig.write(10);
+    CHECK(base_after(22) == 12);
+    rig.write(20);  // now it is too large
+    CHECK(base_after(42) == 42);
+}
+
+TEST_CASE("snapshots: a log that is kept doesn't make one snapshot follow the other") {
+    SnapshotLimits limits = small_limits();
+    limits.log_bytes_max = 1000;
+    limits.kept_bytes_max = 0;
+    Rig rig({1, 2, 3}, limits);
+    rig.node.lead();
+    raft::AppendEntriesReply reply;
+    reply.header = rig.node.from(3, rig.node.node.core().term());
+    reply.match_index = 1;
+    rig.node.step(reply);
+    rig.write(100);
+    rig.settle();
+    REQUIRE(rig.service.taken_count() == 1);
+    REQUIRE(rig.node.node.core().log().bytes() > 1000);
+    rig.write(5);
+    rig.settle();
+    CHECK(rig.service.taken_count() == 1);
+    rig.write(100);
+    rig.settle();
+    CHECK(rig.service.taken_count() == 2);
+}
+
 TEST_CASE("snapshots: wanted anew, the old one is not sent any more") {
     Rig rig({1, 2, 3}, small_limits());
     rig.lead_far_ahead();
