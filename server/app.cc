@@ -31,7 +31,6 @@ constexpr std::int64_t ns_per_ms = 1'000'000;
 // For the log, snapshots, peers (also such as only knock) and what the system needs.
 constexpr std::uint64_t files_kept_back = 128;
 
-
 // As many open files as the hard limit allows; how many that are.
 std::uint64_t raise_file_limit() {
     rlimit limit{};

@@ -236,6 +236,10 @@ bool Membership::lead(Request& request) {
         }
         return false;
     }
+    if (request.led_term != core.term()) {
+        request.led_term = core.term();
+        request.led_ns = now_ns_;
+    }
     if (another_is_under_way(request)) {
         finish(request, Failure::none,
                {MembershipOutcome::conflict, text_of(raft::ChangeError::pending, id)});
@@ -251,6 +255,13 @@ bool Membership::lead(Request& request) {
     if (error == raft::ChangeError::unchanged) {
         finish(request, Failure::none, {MembershipOutcome::unchanged, {}});
         return true;
+    }
+    if (error == raft::ChangeError::none && planned.next.is_joint() &&
+        !hears_quorum(request, planned.next)) {
+        if (now_ns_ - request.led_ns < options_.hear_ns) {
+            return false;
+        }
+        error = raft::ChangeError::no_quorum;
     }
     if (error == raft::ChangeError::none) {
         error = node_.change_configuration(planned.next, now_ns_).error;
@@ -269,6 +280,15 @@ bool Membership::lead(Request& request) {
     }
     finish(request, Failure::none, {outcome_of(error), text_of(error, id)});
     return true;
+}
+
+// Heard after the wish came: a voter that died a moment ago must not be counted on, or the change
+// could neither be committed nor undone.
+bool Membership::hears_quorum(const Request& request, const raft::Configuration& next) const {
+    const raft::VoteResult heard = raft::quorum_vote(next, [&](raft::NodeId id) {
+        return id == node_.core().id() || node_.last_heard_ns(id) > request.led_ns ? 1 : -1;
+    });
+    return heard == raft::VoteResult::won;
 }
 
 void Membership::forward(Request& request) {

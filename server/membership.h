@@ -28,6 +28,8 @@ struct MembershipOptions {
     std::uint64_t disk_id = 0;      // this node's data directory; 0: of no importance (tests)
     std::size_t requests_max = 64;  // that wait at this node
     std::int64_t resend_ns = 1'000'000'000;
+    // Before voters change, a quorum of those that will be must be heard from anew, within this.
+    std::int64_t hear_ns = 600'000'000;
     std::int64_t note_interval_ns = 50'000'000;  // between two looks at who came with which disk
 };
 
@@ -76,6 +78,9 @@ class Membership {
         std::uint64_t id = 0;
         raft::NodeId sent_to = 0;
         std::int64_t sent_ns = 0;
+        // Since when this node, leading, means to do it; term 0: not yet.
+        raft::Term led_term = 0;
+        std::int64_t led_ns = 0;
         // Appended here; term 0: not yet.
         raft::Term appended_term = 0;
         bool handing_over = false;
@@ -84,6 +89,7 @@ class Membership {
     bool lead(Request& request);
     bool is_settled() const;
     bool is_fulfilled(const Request& request) const;
+    bool hears_quorum(const Request& request, const raft::Configuration& next) const;
     bool another_is_under_way(const Request& request) const;
     void forward(Request& request);
     void finish(Request& request, Failure failure, const MembershipAnswer& answer = {});

@@ -270,7 +270,7 @@ TEST_CASE("cluster json") {
     status.last_index = 10;
     status.ready = true;
     status.members.resize(2);
-    status.members[0] = {1, "a:1", "a:2", true, "leader", 10, 0, 0};
+    status.members[0] = {1, "a:1", "a:2", true, 0xd15c, "leader", 10, 0, 0};
     status.members[1].id = 2;
     status.members[1].voter = false;
     status.members[1].state = "unknown";
@@ -279,7 +279,8 @@ TEST_CASE("cluster json") {
     CHECK(Json::parse(out) ==
           Json::parse(R"({"cluster_id":"000000000000ab12","node":1,"state":"leader","leader":1,
             "term":3,"commit_index":9,"applied_index":8,"last_index":10,"ready":true,"members":[
-            {"id":1,"raft":"a:1","http":"a:2","role":"voter","state":"leader","match_index":10,
+            {"id":1,"raft":"a:1","http":"a:2","role":"voter","state":"leader",
+             "disk_id":"000000000000d15c","match_index":10,
              "lag":0,"last_contact_ms":0},
             {"id":2,"raft":"","role":"learner","state":"unknown"}]})"));
 }
