@@ -12,7 +12,9 @@ Node::Node(Core core, Storage& storage, Transport& transport, NodeHandler& handl
       storage_(storage),
       transport_(transport),
       handler_(handler),
-      clock_(core_.log().last_stamp_ns(), steady_ns) {}
+      clock_(core_.log().last_stamp_ns(), steady_ns) {
+    note_members();
+}
 
 void Node::on_message(Message message, std::int64_t steady_ns) {
     const Header header = header_of(message);
@@ -76,6 +78,11 @@ void Node::tell_configuration() {
     }
     seen_configuration_ = configurations.version();
     seen_configuration_committed_ = committed;
+    note_members();
+    handler_.on_configuration_changed();
+}
+
+void Node::note_members() {
     const std::vector<NodeId> members = core_.configuration().members();
     std::erase_if(heard_, [&](const Heard& heard) {
         return !std::binary_search(members.begin(), members.end(), heard.id);
@@ -87,7 +94,6 @@ void Node::tell_configuration() {
             heard_.push_back({id, 0});
         }
     }
-    handler_.on_configuration_changed();
 }
 
 bool Node::process() {

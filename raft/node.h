@@ -86,6 +86,7 @@ class Node {
         std::int64_t steady_ns = 0;
     };
     void note_heard(NodeId peer, std::int64_t steady_ns);
+    void note_members();
     void tell_configuration();
 
     Core core_;

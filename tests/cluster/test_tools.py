@@ -7,9 +7,9 @@ import cluster as harness
 from test_cli import content, refused, run
 
 
-def stopped_node(make_cluster, name, snapshot=True):
-    """Three nodes with some values and a snapshot each, all stopped; the first one."""
-    cluster = make_cluster()
+def stopped_node(make_cluster, name, snapshot=True, size=3):
+    """Nodes with some values and a snapshot each, all stopped; the first one."""
+    cluster = make_cluster(size)
     leader = cluster.leader()
     client = leader.client()
     for i in range(20):
@@ -195,8 +195,8 @@ def test_a_directory_that_nothing_may_be_written_to(make_cluster, name):
 
 
 def test_damage_that_a_node_would_refuse_is_damage(make_cluster, name):
-    """The two agree: what verify calls damaged doesn't start."""
-    node, _ = stopped_node(make_cluster, name)
+    """The two agree: what verify calls damaged doesn't start, where nobody else has it."""
+    node, _ = stopped_node(make_cluster, name, size=1)
     _, _, report = verify(node.data_dir)
     flip(report["segments"][0]["file"], 4096 + 20)
     status, text, report = verify(node.data_dir)

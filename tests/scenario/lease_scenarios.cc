@@ -368,7 +368,8 @@ Core leading_core(const Configuration& configuration) {
 }
 
 // The leader sends a heartbeat at `steady_ns`, and `who` answers.
-void answer(Core& core, std::int64_t steady_ns, const std::vector<NodeId>& who) {
+void answer(Core& core, std::int64_t steady_ns, const std::vector<NodeId>& who,
+            Index match_index = 0) {
     Ready ready;
     ReadId round = 0;
     core.set_steady_time(steady_ns);
@@ -385,7 +386,7 @@ void answer(Core& core, std::int64_t steady_ns, const std::vector<NodeId>& who) 
         AppendEntriesReply reply;
         reply.header = {1, id, 1, core.term()};
         reply.read_id = round;
-        reply.match_index = core.log().last_index();
+        reply.match_index = match_index == 0 ? core.log().last_index() : match_index;
         reply.vote_promise_ns = 80 * ms;
         core.step(reply);
     }
@@ -406,16 +407,26 @@ TEST_CASE("lease: learners' promises count for nothing") {
 
 TEST_CASE("lease: between two configurations it takes a majority of both") {
     Configuration configuration = configuration_of({1, 2, 3});
-    configuration.outgoing_voters = {1, 4, 5};
+    configuration.learners = {4, 5};
+    for (const NodeId id : configuration.members()) {
+        configuration.details.push_back({id, {}, 0, true});  // nobody becomes a voter by itself
+    }
     Core core = leading_core(configuration);
-    answer(core, 100 * ms, {2, 4});
+    answer(core, 50 * ms, {2, 3, 4, 5});
+    const Index before = core.log().last_index();
+    Configuration joint = configuration_of({1, 4, 5});
+    joint.outgoing_voters = {1, 2, 3};
+    REQUIRE(core.change_configuration(joint).error == ChangeError::none);
+    // Nobody has the change yet, so that it stays as it is.
+    answer(core, 100 * ms, {2, 4}, before);
     CHECK(core.holds_lease(110 * ms));
-    answer(core, 200 * ms, {2, 3});
+    answer(core, 200 * ms, {2, 3}, before);
     CHECK_FALSE(core.holds_lease(210 * ms));
-    answer(core, 300 * ms, {4, 5});
+    answer(core, 300 * ms, {4, 5}, before);
     CHECK_FALSE(core.holds_lease(310 * ms));
-    answer(core, 400 * ms, {3, 5});
+    answer(core, 400 * ms, {3, 5}, before);
     CHECK(core.holds_lease(410 * ms));
+    REQUIRE(core.configuration() == joint);
 }
 
 TEST_CASE("lease: the members' promises need not begin together") {
