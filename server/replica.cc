@@ -49,6 +49,7 @@ Replica::Replica(raft::Core core, fsm::StateMachine state, raft::Storage& storag
       steady_ns_(clock.steady_ns()),
       leaderless_since_ns_(steady_ns_) {
     view_.node = node_.core().id();
+    lacks_everything_ = node_.core().options().joined && node_.core().log().last_index() == 0;
 }
 
 void Replica::submit(std::shared_ptr<Operation> operation, Port& port) {
@@ -89,6 +90,10 @@ void Replica::submit_read(std::shared_ptr<Operation> operation, Port& port) {
     // with a stalled disk there may be no way to.
     const bool known = operation->kind == Operation::Kind::cluster_status && !can_write();
     read.linearizable = operation->consistency != Consistency::local && !known;
+    if (lacks_everything_ && operation->kind != Operation::Kind::cluster_status) {
+        operation->consistency = Consistency::linearizable;
+        read.linearizable = true;
+    }
     read.lease = operation->consistency == Consistency::lease;
     read.port = &port;
     read.operation = std::move(operation);
@@ -427,6 +432,7 @@ void Replica::serve_reads() {
 }
 
 void Replica::serve(Read& read) {
+    lacks_everything_ = lacks_everything_ && !read.linearizable;
     if (read.open) {
         add_listener(*read.port);
         answer_open(*read.open);

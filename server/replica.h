@@ -152,6 +152,9 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     v1::PeerNote note_;
     std::string clock_command_;
     bool removal_told_ = false;
+    // Began empty in a cluster that has values, and has not caught up with it once: what it holds
+    // is not a state that anybody should be shown.
+    bool lacks_everything_ = false;
     bool stopped_ = false;
 };
 

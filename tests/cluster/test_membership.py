@@ -235,6 +235,21 @@ def check_repaired(cluster, node, written):
                20.0 * harness.slowness, "the repaired node makes a majority")
 
 
+def never_shows_less(node, acknowledged):
+    """Also a local read doesn't show the empty state that a node begins with."""
+    name, value, _ = acknowledged
+
+    def reads():
+        try:
+            answer = node.client(3.0).get(name, "?consistency=local&timeout=1s")
+        except OSError:
+            return False
+        assert answer.status in (200, 503, 504), answer
+        return answer.status == 200 and answer.json["value"] == value
+
+    wait_until(reads, 30.0 * harness.slowness, "it can be read from again")
+
+
 def damaged_run(make_cluster, name, options, spoil, of_leader):
     cluster = make_cluster(options=options)
     writers = harness.Writers(cluster, name, count=4)
@@ -245,6 +260,7 @@ def damaged_run(make_cluster, name, options, spoil, of_leader):
     spoil(node)
     writers.wait_for(100)
     node.start()
+    never_shows_less(node, writers.recorder.acknowledged[0])
     wait_until(lambda: "put aside" in node.log_tail(4000), 20.0 * harness.slowness, "the damage is noticed")
     writers.wait_for(100)
     written = writers.stop()
