@@ -125,6 +125,8 @@ void to_wire(const AppendEntriesReply& message, v1::PeerMessage& wire) {
     fields.set_hint_index(message.hint_index);
     fields.set_hint_term(message.hint_term);
     fields.set_vote_promise_ns(message.vote_promise_ns);
+    fields.set_disk_id(message.disk_id);
+    fields.set_joined(message.joined);
 }
 
 void to_wire(const ReadIndexRequest& message, v1::PeerMessage& wire) {
@@ -191,7 +193,9 @@ AppendEntriesReply from_wire(const v1::AppendEntriesReply& fields) {
             .rejected_prev_log_index = fields.rejected_prev_log_index(),
             .hint_index = fields.hint_index(),
             .hint_term = fields.hint_term(),
-            .vote_promise_ns = fields.vote_promise_ns()};
+            .vote_promise_ns = fields.vote_promise_ns(),
+            .disk_id = fields.disk_id(),
+            .joined = fields.joined()};
 }
 
 ReadIndexRequest from_wire(const v1::ReadIndexRequest& fields) {

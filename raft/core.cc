@@ -129,8 +129,7 @@ bool Core::step_term(const Message& message) {
     // An old term: tell a deposed leader or a stuck candidate that time has gone on.
     if (std::holds_alternative<AppendEntries>(message) ||
         std::holds_alternative<InstallSnapshot>(message)) {
-        AppendEntriesReply reply;
-        reply.header = header_for(header.from);
+        AppendEntriesReply reply = reply_to(header.from);
         reply.rejected = true;
         send(std::move(reply));
     } else if (vote != nullptr) {

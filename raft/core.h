@@ -294,6 +294,7 @@ class Core {
     bool valid_entries(const AppendEntries& message) const;
     bool append_from_leader(AppendEntries& message);
     void truncate_from(Index index);
+    AppendEntriesReply reply_to(NodeId leader) const;
     void acknowledge(NodeId leader);
     void on_append_entries_reply(const AppendEntriesReply& message);
     void on_append_rejected(Progress& progress, const AppendEntriesReply& message);
@@ -309,8 +310,10 @@ class Core {
     // core_configuration.cc
     void note_configuration(const Entry& entry);
     bool is_trusted_voter() const;
+    bool is_of_member(const Progress& progress, const AppendEntriesReply& message) const;
     bool may_campaign() const;
     void append_configuration(const Configuration& next);
+    bool hears(const Progress& progress, const Configuration& next) const;
     bool hears_quorum_of(const Configuration& next) const;
     void match_progress_to_configuration(Leader& leader);
     void finish_configuration_change(Leader& leader);

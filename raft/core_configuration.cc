@@ -26,16 +26,26 @@ void Core::note_configuration(const Entry& entry) {
     }
 }
 
-// A node that came empty to a group that was there already must not vote before the group has made
-// a voter of just this data directory: what an earlier one of the same id has acknowledged and
-// voted for is lost.
+// What an earlier data directory of the same id has acknowledged and voted for is lost with it, so
+// voices belong to data directories. Once the group has noted one for this node, only that one has
+// a voice; before, a node has that has been there from the beginning. A node that came empty to a
+// group that was there already has none before the group has made a voter of it.
 bool Core::is_trusted_voter() const {
-    if (!options_.joined) {
-        return true;
-    }
     const Member* self = configuration().detail(options_.id);
-    return self != nullptr && self->disk_id == options_.disk_id &&
-           configuration().may_campaign(options_.id);
+    if (self != nullptr && self->disk_id != 0 && options_.disk_id != 0) {
+        return self->disk_id == options_.disk_id && configuration().may_campaign(options_.id);
+    }
+    return !options_.joined;
+}
+
+// Whether an answer counts for the member whose id it bears. One of another data directory doesn't,
+// neither for what is committed nor for who leads: that directory may have promised a newer leader
+// what the answering one knows nothing of.
+bool Core::is_of_member(const Progress& progress, const AppendEntriesReply& message) const {
+    if (progress.disk_id != 0 && message.disk_id != 0) {
+        return progress.disk_id == message.disk_id;
+    }
+    return !message.joined || !configuration().is_voter(progress.id);
 }
 
 bool Core::may_campaign() const {
@@ -77,7 +87,16 @@ void Core::append_configuration(const Configuration& next) {
     match_progress_to_configuration(*leader());
 }
 
-// Heard within the last election timeout; CheckQuorum would depose a leader of others.
+// Heard within the last election timeout, with the data directory that it is to have.
+bool Core::hears(const Progress& progress, const Configuration& next) const {
+    const Member* detail = next.detail(progress.id);
+    const bool other_disk = detail != nullptr && detail->disk_id != 0 &&
+                            progress.heard_disk_id != 0 &&
+                            progress.heard_disk_id != detail->disk_id;
+    return progress.silent_ticks < options_.election_timeout_ticks && !other_disk;
+}
+
+// CheckQuorum would depose a leader of others.
 bool Core::hears_quorum_of(const Configuration& next) const {
     const VoteResult heard = quorum_vote(next, [&](NodeId id) {
         if (id == options_.id) {
@@ -85,7 +104,7 @@ bool Core::hears_quorum_of(const Configuration& next) const {
         }
         for (const Progress& progress : leader()->progress) {
             if (progress.id == id) {
-                return progress.silent_ticks < options_.election_timeout_ticks ? 1 : -1;
+                return hears(progress, next) ? 1 : -1;
             }
         }
         return -1;
@@ -104,7 +123,11 @@ void Core::match_progress_to_configuration(Leader& leading) {
         const Member* detail = configuration().detail(id);
         const std::uint64_t disk_id = detail == nullptr ? 0 : detail->disk_id;
         Progress* known = find(leading, id);
-        if (known != nullptr && (known->disk_id == 0 || known->disk_id == disk_id)) {
+        // Founders that stay have the disk that is noted now from the beginning: see is_of_member.
+        const bool same_disk =
+            known != nullptr && (known->disk_id == disk_id ||
+                                 (known->disk_id == 0 && configuration().may_campaign(id)));
+        if (same_disk || (known != nullptr && id == options_.id)) {
             known->disk_id = disk_id;
             matched.push_back(std::move(*known));
             continue;
@@ -114,9 +137,7 @@ void Core::match_progress_to_configuration(Leader& leading) {
         progress.disk_id = disk_id;
         progress.next_index = log_.last_index() + 1;
         progress.recent_active = true;  // a full election timeout to answer
-        // A leader that has just begun has heard nobody yet, but its voters' votes.
-        progress.silent_ticks =
-            known == nullptr && leading.progress.empty() ? 0 : options_.election_timeout_ticks;
+        progress.silent_ticks = options_.election_timeout_ticks;
         matched.push_back(std::move(progress));
     }
     leading.progress = std::move(matched);
@@ -157,7 +178,7 @@ void Core::step_down_for_removal(Leader& leading) {
 }
 
 // Rounds of the thesis (§4.2.1): each replicates what the log had when it began. A learner that
-// ends one within an election timeout keeps up.
+// ends one within an election timeout keeps up; one that has fallen silent since does not.
 void Core::tick_learners(Leader& leading) {
     if (configuration().learners.empty() || may_change_configuration() != ChangeError::none) {
         return;
@@ -170,7 +191,7 @@ void Core::tick_learners(Leader& leading) {
         }
         ++progress.catch_up_ticks;
         if (progress.state != Progress::State::replicate || progress.match_index == 0 ||
-            progress.match_index < progress.catch_up_target) {
+            progress.match_index < progress.catch_up_target || !hears(progress, configuration())) {
             continue;
         }
         const bool keeps_up = progress.catch_up_target != 0 &&

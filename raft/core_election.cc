@@ -222,10 +222,11 @@ void Core::on_request_vote(const RequestVote& message) {
                               (hard_state_.voted_for == 0 && leader_id_ == 0) ||
                               (message.pre_vote && message.header.term > hard_state_.term);
     const bool bound = must_not_vote() && !message.leadership_transfer;
-    // Whether or not the candidate is a voter here: its log may be ahead of ours (§4.2.2). A node
-    // that isn't trusted yet may have been made a voter by an entry that it hasn't got.
-    const bool trusted =
-        is_trusted_voter() || (message.voter_disk_id == options_.disk_id && options_.disk_id != 0);
+    // Whether or not the candidate is a voter here: its log may be ahead of ours (§4.2.2). It
+    // counts the vote of the data directory that it names; ours may have become a voter's by an
+    // entry that we haven't got, and another's vote isn't ours to give.
+    const bool named = message.voter_disk_id != 0 && options_.disk_id != 0;
+    const bool trusted = named ? message.voter_disk_id == options_.disk_id : is_trusted_voter();
     const bool granted = free_to_vote && !bound && trusted &&
                          log_.is_up_to_date(message.last_log_index, message.last_log_term);
     RequestVoteReply reply{header_for(candidate), message.pre_vote, granted};

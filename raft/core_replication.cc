@@ -154,8 +154,7 @@ void Core::on_append_entries(AppendEntries& message) {
     leader_read_id_ = std::max(leader_read_id_, message.read_id);
     if (!log_.matches(message.prev_log_index, message.prev_log_term) &&
         message.prev_log_index > commit_index_) {
-        AppendEntriesReply reply;
-        reply.header = header_for(from);
+        AppendEntriesReply reply = reply_to(from);
         reply.read_id = leader_read_id_;
         reply.vote_promise_ns = options_.vote_promise_ns;
         reply.rejected = true;
@@ -248,10 +247,17 @@ void Core::truncate_from(Index index) {
     }
 }
 
-// Tells the leader up to where the log both matches its own and is durable here.
-void Core::acknowledge(NodeId leader) {
+AppendEntriesReply Core::reply_to(NodeId leader) const {
     AppendEntriesReply reply;
     reply.header = header_for(leader);
+    reply.disk_id = options_.disk_id;
+    reply.joined = options_.joined;
+    return reply;
+}
+
+// Tells the leader up to where the log both matches its own and is durable here.
+void Core::acknowledge(NodeId leader) {
+    AppendEntriesReply reply = reply_to(leader);
     reply.read_id = leader_read_id_;
     reply.vote_promise_ns = options_.vote_promise_ns;
     reply.match_index = std::min(verified_index_, log_.stable_index());
@@ -265,13 +271,20 @@ void Core::on_append_entries_reply(const AppendEntriesReply& message) {
         return;
     }
     Progress* progress = find(*leading, message.header.from);
-    if (progress == nullptr || message.match_index > log_.last_index() ||
-        message.read_id > leading->round) {
+    if (progress == nullptr) {
+        return;  // no member any more
+    }
+    if (message.match_index > log_.last_index() || message.read_id > leading->round) {
         ++statistics_.rejected_messages;
         return;
     }
+    // Also with another disk: the leader of two must stay, so that it can take in the new one.
     progress->recent_active = true;
     progress->silent_ticks = 0;
+    progress->heard_disk_id = message.disk_id;
+    if (!is_of_member(*progress, message)) {
+        return;
+    }
     // Any answer in this term, also a rejection, says that nobody newer leads (thesis §6.4).
     progress->acked_read_id = std::max(progress->acked_read_id, message.read_id);
     progress->promised_until_ns =
@@ -302,9 +315,11 @@ void Core::on_append_rejected(Progress& progress, const AppendEntriesReply& mess
         return;
     }
     const Index probed = message.rejected_prev_log_index;
-    const bool stale = progress.state == Progress::State::replicate
-                           ? probed <= progress.match_index
-                           : probed != progress.next_index - 1;
+    // At or below the match nothing is left to find out: an old answer, or a member that lost what
+    // it had acknowledged and would be asked again without end.
+    const bool stale =
+        probed <= progress.match_index ||
+        (progress.state == Progress::State::probe && probed != progress.next_index - 1);
     if (stale || probed > log_.last_index() || message.hint_index > probed) {
         return;
     }

@@ -31,6 +31,7 @@ struct RequestVote {
     // to refuse (thesis §3.10, §4.2.3).
     bool leadership_transfer = false;
     // The data directory that the addressee has as a voter in the candidate's log; 0: not known.
+    // Another one refuses.
     std::uint64_t voter_disk_id = 0;
 };
 
@@ -65,6 +66,10 @@ struct AppendEntriesReply {
     // Since the sender heard the round `read_id` of this leader, it votes for nobody else for at
     // least so long by its own clock, unless the leader itself asks for an election; 0: no promise.
     std::int64_t vote_promise_ns = 0;
+    // Whose acknowledgement it is: what another data directory of the sender has acknowledged and
+    // voted for is nothing to this one. CoreOptions::disk_id and joined.
+    std::uint64_t disk_id = 0;
+    bool joined = false;
 };
 
 // A follower asks the leader for a read index (thesis §6.4); `read_id` is the follower's own.

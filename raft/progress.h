@@ -26,6 +26,7 @@ struct Progress {
     bool probe_sent = false;             // probe: wait for the answer; a heartbeat lets one more go
     bool recent_active = false;          // heard since the last CheckQuorum
     int silent_ticks = 0;                // since it was heard, up to an election timeout
+    std::uint64_t heard_disk_id = 0;     // with which data directory; 0: not known
     ReadId acked_read_id = 0;            // newest round it has confirmed
     std::int64_t promised_until_ns = 0;  // it votes for nobody else before, by this node's clock
     ReadId sent_read_id = 0;             // newest round sent to it

@@ -50,11 +50,13 @@ CoreCluster::CoreCluster(ClusterOptions options) : options_(std::move(options)) 
     members_.resize(options_.nodes);
     const std::size_t founders = options_.founders == 0 ? options_.nodes : options_.founders;
     for (const NodeId id : ids()) {
-        member(id).disk_id = 1000 + id;
+        member(id).disk_id = first_disk_id(id);
         member(id).joined = id > founders;
         if (id <= founders) {
             founders_.voters.push_back(id);
-            founders_.details.push_back({id, {}, member(id).disk_id, false});
+            if (options_.disks_noted) {
+                founders_.details.push_back({id, {}, member(id).disk_id, false});
+            }
         }
     }
     for (const NodeId id : ids()) {
@@ -225,17 +227,31 @@ ChangeResult CoreCluster::change(NodeId id, const PlannedChange& planned) {
     return result;
 }
 
-std::uint64_t CoreCluster::lose_disk(NodeId id) {
+std::uint64_t CoreCluster::lose_disk(NodeId id, bool as_founder) {
     Member& one = member(id);
     const std::uint64_t disk_id = one.disk_id + 1000;
     const std::uint64_t incarnation = one.incarnation;
+    one.core.reset();
+    lost_disks_.push_back(std::move(one));
     one = Member();
     one.incarnation = incarnation;
     one.disk_id = disk_id;
-    one.joined = true;
+    one.joined = !as_founder;
     start(id);
     check(id);
     return disk_id;
+}
+
+void CoreCluster::bring_back_disk(NodeId id, std::uint64_t disk_id) {
+    const auto found = std::find_if(lost_disks_.begin(), lost_disks_.end(),
+                                    [&](const Member& lost) { return lost.disk_id == disk_id; });
+    REQUIRE(found != lost_disks_.end());
+    Member& one = member(id);
+    found->incarnation = one.incarnation;
+    one.core.reset();
+    std::swap(one, *found);
+    start(id);
+    check(id);
 }
 
 raft::Member CoreCluster::newcomer(NodeId id) const {

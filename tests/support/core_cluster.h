@@ -39,6 +39,8 @@ struct ClusterOptions {
     std::size_t nodes = 3;  // ids 1, 2, ...
     // How many of them are the group's first voters, the others wait to be added; 0: all.
     std::size_t founders = 0;
+    // Whether the group's first configuration names their data directories.
+    bool disks_noted = true;
     CoreOptions core = small_options();
     // Hand a disk the next batch before it finished the last (a driver need not wait for it).
     bool overlapping_writes = false;
@@ -94,8 +96,11 @@ class CoreCluster {
     bool transfer(NodeId from, NodeId target);
     // Appends the planned configuration, which must have come without an error.
     ChangeResult change(NodeId id, const PlannedChange& planned);
-    // Replaces the node by one whose disk is new and empty. Returns its disk id.
-    std::uint64_t lose_disk(NodeId id);
+    // Replaces the node by one whose disk is new and empty. Returns its disk id. `as_founder`: it
+    // is started as when the group was formed, so that it doesn't know that it comes late.
+    std::uint64_t lose_disk(NodeId id, bool as_founder = false);
+    // Replaces the node by one that has a disk again which was lost.
+    void bring_back_disk(NodeId id, std::uint64_t disk_id);
     std::uint64_t disk_id(NodeId id) const { return member(id).disk_id; }
     // As an added member is written down.
     raft::Member newcomer(NodeId id) const;
@@ -212,6 +217,7 @@ class CoreCluster {
         bool seen_leading = false;
     };
 
+    static std::uint64_t first_disk_id(NodeId id) { return 1000 + id; }
     Member& member(NodeId id);
     const Member& member(NodeId id) const;
     void start(NodeId id);
@@ -244,6 +250,7 @@ class CoreCluster {
     ClusterOptions options_;
     Configuration founders_;
     std::vector<Member> members_;
+    std::vector<Member> lost_disks_;
     std::vector<Predicate> drop_;
     std::vector<Predicate> hold_;
     std::deque<Message> in_transit_;

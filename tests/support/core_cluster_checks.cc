@@ -83,13 +83,23 @@ void CoreCluster::check_completeness(const Core& leading, Index from) const {
     }
 }
 
+// What counts is the disk that the configuration names, or the founder's first when it names none;
+// also when it has been lost meanwhile.
 bool CoreCluster::durable_on_quorum(const Entry& entry, const Configuration& configuration) const {
+    const auto has = [&](const Member& one) {
+        const Entry* durable = on_disk(one, entry.index);
+        return (durable != nullptr && same(*durable, entry)) ||
+               one.snapshot.last_included.index >= entry.index;
+    };
     return quorum_vote(configuration, [&](NodeId id) {
-               const Member& one = member(id);
-               const Entry* durable = on_disk(one, entry.index);
-               const bool has = (durable != nullptr && same(*durable, entry)) ||
-                                one.snapshot.last_included.index >= entry.index;
-               return has ? 1 : -1;
+               const raft::Member* detail = configuration.detail(id);
+               const std::uint64_t noted = detail == nullptr ? 0 : detail->disk_id;
+               const auto counts = [&](const Member& one) {
+                   return one.disk_id == (noted == 0 ? first_disk_id(id) : noted) && has(one);
+               };
+               const bool durable = counts(member(id)) ||
+                                    std::any_of(lost_disks_.begin(), lost_disks_.end(), counts);
+               return durable ? 1 : -1;
            }) == VoteResult::won;
 }
 
@@ -109,7 +119,8 @@ void CoreCluster::check_commit(NodeId id) {
                     " committed something else at ", index);
             continue;
         }
-        require(durable_on_quorum(entry, node.committed_configuration()), "index ", index,
+        // A leader is the first to know, by the configuration in force in its log.
+        require(durable_on_quorum(entry, node.configuration()), "index ", index,
                 " committed too early");
         committed_.push_back(entry);
         committed_in_.push_back(node.term());

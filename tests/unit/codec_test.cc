@@ -61,12 +61,13 @@ std::vector<Message> every_message() {
     return {
         RequestVote{header, 11, 5, true, false},
         RequestVote{header, 11, 5, false, true},
+        RequestVote{header, 11, 5, false, false, 0xfedcba9876543210},
         RequestVoteReply{header, true, false},
         RequestVoteReply{header, false, true},
         make_append({}),
         make_append({make_entry(41, 3, ""), make_entry(42, 3, "small"), make_entry(43, 7, "x")}),
-        AppendEntriesReply{header, 4, true, 0, 40, 38, 2, 280'000'000},
-        AppendEntriesReply{header, 4, false, 41, 0, 0, 0},
+        AppendEntriesReply{header, 4, true, 0, 40, 38, 2, 280'000'000, 0, false},
+        AppendEntriesReply{header, 4, false, 41, 0, 0, 0, 0, ~std::uint64_t{1}, true},
         ReadIndexRequest{header, 88},
         ReadIndexReply{header, 88, true, 0},
         ReadIndexReply{header, 88, false, ~std::uint64_t{0}},
@@ -81,7 +82,7 @@ std::vector<Message> every_message() {
 
 void describe(std::ostream& out, const RequestVote& m) {
     out << "RequestVote " << m.last_log_index << ' ' << m.last_log_term << ' ' << m.pre_vote << ' '
-        << m.leadership_transfer;
+        << m.leadership_transfer << ' ' << m.voter_disk_id;
 }
 void describe(std::ostream& out, const RequestVoteReply& m) {
     out << "RequestVoteReply " << m.pre_vote << ' ' << m.granted;
@@ -97,7 +98,7 @@ void describe(std::ostream& out, const AppendEntries& m) {
 void describe(std::ostream& out, const AppendEntriesReply& m) {
     out << "AppendEntriesReply " << m.read_id << ' ' << m.rejected << ' ' << m.match_index << ' '
         << m.rejected_prev_log_index << ' ' << m.hint_index << ' ' << m.hint_term << ' '
-        << m.vote_promise_ns;
+        << m.vote_promise_ns << ' ' << m.disk_id << ' ' << m.joined;
 }
 void describe(std::ostream& out, const ReadIndexRequest& m) {
     out << "ReadIndexRequest " << m.read_id;
