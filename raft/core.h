@@ -309,7 +309,7 @@ class Core {
 
     // core_configuration.cc
     void note_configuration(const Entry& entry);
-    bool is_trusted_voter() const;
+    bool is_trusted_voter(const Configuration& configuration) const;
     bool is_of_member(const Progress& progress, const AppendEntriesReply& message) const;
     bool may_campaign() const;
     void append_configuration(const Configuration& next);

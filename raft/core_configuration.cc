@@ -30,10 +30,10 @@ void Core::note_configuration(const Entry& entry) {
 // voices belong to data directories. Once the group has noted one for this node, only that one has
 // a voice; before, a node has that has been there from the beginning. A node that came empty to a
 // group that was there already has none before the group has made a voter of it.
-bool Core::is_trusted_voter() const {
-    const Member* self = configuration().detail(options_.id);
+bool Core::is_trusted_voter(const Configuration& configuration) const {
+    const Member* self = configuration.detail(options_.id);
     if (self != nullptr && self->disk_id != 0 && options_.disk_id != 0) {
-        return self->disk_id == options_.disk_id && configuration().may_campaign(options_.id);
+        return self->disk_id == options_.disk_id && configuration.may_campaign(options_.id);
     }
     return !options_.joined;
 }
@@ -49,7 +49,15 @@ bool Core::is_of_member(const Progress& progress, const AppendEntriesReply& mess
 }
 
 bool Core::may_campaign() const {
-    return configuration().may_campaign(options_.id) && is_trusted_voter();
+    const auto may_by = [this](const Configuration& configuration) {
+        return configuration.may_campaign(options_.id) && is_trusted_voter(configuration);
+    };
+    if (configuration().contains(options_.id) || configurations_.current_index() <= commit_index_) {
+        return may_by(configuration());
+    }
+    // Removed by an entry that may not be committed: whoever hasn't got it may need this node's
+    // vote and not get it, so it campaigns itself, without a vote of its own (§4.2.2, figure 4.6).
+    return may_by(configurations_.at(configurations_.current_index() - 1));
 }
 
 ChangeError Core::may_change_configuration() const {

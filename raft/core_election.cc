@@ -226,7 +226,8 @@ void Core::on_request_vote(const RequestVote& message) {
     // counts the vote of the data directory that it names; ours may have become a voter's by an
     // entry that we haven't got, and another's vote isn't ours to give.
     const bool named = message.voter_disk_id != 0 && options_.disk_id != 0;
-    const bool trusted = named ? message.voter_disk_id == options_.disk_id : is_trusted_voter();
+    const bool trusted =
+        named ? message.voter_disk_id == options_.disk_id : is_trusted_voter(configuration());
     const bool granted = free_to_vote && !bound && trusted &&
                          log_.is_up_to_date(message.last_log_index, message.last_log_term);
     RequestVoteReply reply{header_for(candidate), message.pre_vote, granted};

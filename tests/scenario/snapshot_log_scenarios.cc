@@ -488,4 +488,34 @@ TEST_CASE("snapshot: what is neither durable nor handed out is not given up") {
     check_equal(cluster);
 }
 
+TEST_CASE("snapshot: a configuration behind an entry that matches it stays in force") {
+    ClusterOptions options;
+    options.nodes = 4;
+    options.founders = 3;
+    CoreCluster cluster(options);
+    REQUIRE(cluster.elect(1));
+    // 2 has it all and doesn't hear that it is committed.
+    cluster.hold_if([](const Message& m) {
+        const auto* append = std::get_if<AppendEntries>(&m);
+        return append != nullptr && append->header.to == 2 && append->entries.empty();
+    });
+    cluster.propose(1, "a");
+    Member learner = cluster.newcomer(4);
+    learner.stays_learner = true;
+    REQUIRE(cluster.change(1, plan_addition(cluster.core(1).configuration(), learner)).error ==
+            ChangeError::none);
+    const Index change = cluster.core(1).log().last_index();
+    cluster.settle();
+    REQUIRE(cluster.core(2).configuration().is_learner(4));
+    REQUIRE(cluster.core(2).commit_index() < change - 1);
+    std::vector<Entry> before = cluster.applied(1);
+    before.resize(change - 1);
+    cluster.step(whole(1, 2, cluster.core(1).term(), before));
+    cluster.settle();
+    CHECK(cluster.installed_count(2) == 1);
+    CHECK(cluster.core(2).log().base().index == change - 1);
+    CHECK(cluster.core(2).configuration().is_learner(4));
+    CHECK_FALSE(cluster.core(2).committed_configuration().contains(4));
+}
+
 }  // namespace
