@@ -156,10 +156,13 @@ void PeerAcceptor::stop() {
     connections_.clear();
 }
 
-bool PeerAcceptor::hears(NodeId peer) const {
-    return std::any_of(connections_.begin(), connections_.end(), [peer](const auto& connection) {
-        return connection->is_accepted && connection->hello.from == peer;
-    });
+const Hello* PeerAcceptor::hello_of(NodeId peer) const {
+    for (const ConnectionPointer& connection : connections_) {
+        if (connection->is_accepted && connection->hello.from == peer) {
+            return &connection->hello;
+        }
+    }
+    return nullptr;
 }
 
 net::awaitable<void> PeerAcceptor::accept_all(std::shared_ptr<PeerAcceptor> self) {
@@ -289,12 +292,17 @@ net::awaitable<bool> PeerAcceptor::shake_hands(std::shared_ptr<PeerAcceptor> sel
     if (reply.reason == HandshakeReason::readmission) {
         // What the lost data directory had to say doesn't count any more.
         self->remove_connection_of(connection->hello.from);
+        if (self->stopped_) {  // by whom remove() told
+            co_return false;
+        }
         self->receiver_.on_disk_replaced(connection->hello.from, connection->hello.disk_id);
     }
     const std::string bytes = encode_hello_reply(reply);
     const net::const_buffer buffer = net::buffer(bytes);
     const auto [error, written] = co_await net::async_write(connection->socket, buffer, as_value);
-    co_return welcome && !error && connection->is_open;
+    // Who is welcome may have changed meanwhile.
+    co_return welcome && !error && connection->is_open &&
+        validate_hello(connection->hello, self->expectation()) == HandshakeReason::accepted;
 }
 
 // A peer that dials again has given up its older connection, whether we have noticed or not.

@@ -47,7 +47,9 @@ class PeerAcceptor : public std::enable_shared_from_this<PeerAcceptor> {
     void set_members(std::span<const Member> members, std::span<const NodeId> removed);
 
     std::uint16_t port() const { return port_; }
-    bool hears(NodeId peer) const;
+    // What the peer said when its connection, which stands, was accepted; null: there is none.
+    // Good until the next call.
+    const Hello* hello_of(NodeId peer) const;
 
  private:
     struct Connection;

@@ -56,9 +56,9 @@ std::optional<PeerAddress> parse_peer_address(NodeId id, std::string_view text) 
     PeerAddress address{id, std::string(host), 0};
     const std::from_chars_result read =
         std::from_chars(port.data(), port.data() + port.size(), address.port);
-    const bool is_ipv6 = host.find(':') != std::string_view::npos;
-    if (host.empty() || is_ipv6 != bracketed || address.port == 0 || read.ec != std::errc() ||
-        read.ptr != port.data() + port.size()) {
+    // One way to write it, since equal text is what means the same address elsewhere.
+    if (host.empty() || host.find_first_of("[]") != std::string_view::npos || address.port == 0 ||
+        read.ec != std::errc() || address_text(address.host, address.port) != text) {
         return std::nullopt;
     }
     return address;

@@ -44,17 +44,21 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
     }
 
     void set_members(std::span<const Member> members, std::span<const NodeId> removed) {
-        if (acceptor_ == nullptr) {
-            return;  // not started
+        if (acceptor_ == nullptr || stopped_) {
+            return;
         }
         std::vector<Peer> kept;
+        int guests = 0;
         for (Peer& peer : peers_) {
-            const Member* member = find(members, peer.link->peer());
-            if (member != nullptr && member->address == peer.link->peer_address()) {
-                peer.is_guest = false;
-                kept.push_back(std::move(peer));
-            } else if (member == nullptr && peer.is_guest &&
-                       !std::binary_search(removed.begin(), removed.end(), peer.link->peer())) {
+            const NodeId node = peer.link->peer();
+            const Member* member = find(members, node);
+            const bool may_be_guest = member == nullptr && acceptor_->hello_of(node) != nullptr &&
+                                      guests < guests_max &&
+                                      !std::binary_search(removed.begin(), removed.end(), node);
+            if (may_be_guest ||
+                (member != nullptr && member->address == peer.link->peer_address())) {
+                peer.is_guest = may_be_guest;
+                guests += may_be_guest ? 1 : 0;
                 kept.push_back(std::move(peer));
             } else {
                 peer.link->stop();
@@ -72,6 +76,7 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
     }
 
     void stop() {
+        stopped_ = true;
         if (acceptor_ != nullptr) {
             acceptor_->stop();
         }
@@ -101,7 +106,7 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
             status.raft_address = peer.link->peer_address();
             status.http_address = peer.http_address;
             status.connected = peer.link->is_up();
-            status.heard = acceptor_->hears(status.id);
+            status.heard = acceptor_->hello_of(status.id) != nullptr;
             status.dropped_frames = peer.link->dropped_frames();
             status.disk_id = peer.disk_id;
             statuses.push_back(std::move(status));
@@ -156,12 +161,15 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
     }
 
     void add(const PeerAddress& address, bool is_guest) {
-        peers_.push_back(
-            {std::make_shared<PeerLink>(context_, options_, address, raft_address_, *this),
-             {},
-             0,
-             is_guest});
-        peers_.back().link->start();
+        Peer peer;
+        peer.link = std::make_shared<PeerLink>(context_, options_, address, raft_address_, *this);
+        peer.is_guest = is_guest;
+        if (const Hello* hello = acceptor_->hello_of(address.id)) {  // heard before it was known
+            peer.http_address = hello->http_address;
+            peer.disk_id = hello->disk_id;
+        }
+        peer.link->start();
+        peers_.push_back(std::move(peer));
     }
 
     void greet_guest(const Hello& hello) {
@@ -196,6 +204,7 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
     std::shared_ptr<PeerAcceptor> acceptor_;
     std::string raft_address_;
     std::vector<Peer> peers_;
+    bool stopped_ = false;
 };
 
 TcpTransport::TcpTransport(boost::asio::io_context& context, TcpTransportOptions options,

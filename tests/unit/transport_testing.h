@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -249,13 +250,18 @@ class RawListener {
     }
     std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
     tcp::socket accept() {
-        tcp::socket socket(context_);
+        std::optional<tcp::socket> socket;
         REQUIRE(run_until(context_, [this, &socket] {
-            error_code error;
-            acceptor_.accept(socket, error);
-            return !error;
+            socket = try_accept();
+            return socket.has_value();
         }));
-        return socket;
+        return std::move(*socket);
+    }
+    std::optional<tcp::socket> try_accept() {
+        tcp::socket socket(context_);
+        error_code error;
+        acceptor_.accept(socket, error);
+        return error ? std::nullopt : std::optional(std::move(socket));
     }
     // Accepts and reads the Hello.
     tcp::socket accept_hello() {
