@@ -21,13 +21,13 @@ bool is_set_of_ids(const std::vector<NodeId>& ids) {
            (ids.empty() || ids.front() != 0);
 }
 
-bool is_plain(const std::string& address) {
+}  // namespace
+
+bool is_member_address(std::string_view address) {
     return address.size() <= member_address_bytes_max &&
            std::all_of(address.begin(), address.end(),
                        [](char c) { return c > ' ' && c < '\x7f'; });
 }
-
-}  // namespace
 
 bool Configuration::is_voter(NodeId id) const {
     return has(voters, id) || has(outgoing_voters, id);
@@ -95,7 +95,7 @@ std::string validate(const Configuration& configuration) {
     NodeId previous = 0;
     for (const Member& member : configuration.details) {
         if (member.id <= previous || !configuration.contains(member.id) ||
-            !is_plain(member.address)) {
+            !is_member_address(member.address)) {
             return "details out of order, of others than members or with an impossible address";
         }
         previous = member.id;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "raft/types.h"
@@ -49,6 +50,9 @@ struct Configuration {
 
     friend bool operator==(const Configuration&, const Configuration&) = default;
 };
+
+// Printable ASCII without blanks, and not too long; empty is one that isn't known.
+bool is_member_address(std::string_view address);
 
 // A configuration of these voters; sorts them and drops duplicates.
 Configuration configuration_of(std::vector<NodeId> voters);

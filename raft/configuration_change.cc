@@ -37,6 +37,9 @@ void become_joint(const Configuration& now, Configuration& next) {
 }  // namespace
 
 PlannedChange plan_addition(const Configuration& now, const Member& member) {
+    if (member.id == 0 || !is_member_address(member.address)) {
+        return {ChangeError::invalid_member, {}};
+    }
     if (now.was_removed(member.id)) {
         return {ChangeError::was_removed, {}};
     }
@@ -111,6 +114,9 @@ PlannedChange plan_new_disk(const Configuration& now, NodeId id, std::uint64_t d
     }
     if (now.voters == std::vector<NodeId>{id}) {
         return {ChangeError::last_voter, {}};
+    }
+    if (now.is_voter(id) && now.learners.size() >= learners_max) {
+        return {ChangeError::too_many, {}};
     }
     PlannedChange planned{ChangeError::none, now};
     Configuration& next = planned.next;

@@ -1,7 +1,8 @@
 // How one configuration may follow another (thesis §4.3, §4.2.1): learners come and go in one step,
 // voters by joint consensus, whose second step the leader takes by itself (leave_joint).
 //
-// Pure functions. They plan; raft::Core decides when a change may be made and makes it.
+// Pure functions. They plan, and what they plan is valid whatever they were asked for; raft::Core
+// decides when a change may be made and makes it.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,9 @@ enum class ChangeError : std::uint8_t {
     other_address,  // a member of this id has another address, or the address is another's
     was_removed,    // an id is not used twice
     too_many,
-    last_voter,     // nobody would be left
-    leader_itself,  // a leader hands over first
+    invalid_member,  // nobody's id, or an address that can't be one
+    last_voter,      // nobody would be left
+    leader_itself,   // a leader hands over first
 };
 
 struct PlannedChange {

@@ -4,6 +4,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include "server/address.h"
+#include "server/initial_cluster.h"
+
 namespace cairn::server {
 
 namespace {
@@ -31,6 +34,8 @@ std::string text_of(raft::ChangeError error, raft::NodeId id) {
                    " was a member and was removed; an id is not used twice, take a new one.";
         case raft::ChangeError::too_many:
             return "The cluster has as many members as it may have.";
+        case raft::ChangeError::invalid_member:
+            return "No member can have this id and this address.";
         case raft::ChangeError::last_voter:
             return member_text(id) + " is the only voter; nobody would be left.";
         case raft::ChangeError::pending:
@@ -48,6 +53,15 @@ std::string text_of(raft::ChangeError error, raft::NodeId id) {
 MembershipOutcome outcome_of(raft::ChangeError error) {
     return error == raft::ChangeError::no_such_member ? MembershipOutcome::not_found
                                                       : MembershipOutcome::conflict;
+}
+
+// A peer's request is input. What clients ask for was looked at in the same way.
+bool is_possible(const raft::Member& member, bool remove) {
+    if (member.id == 0 || member.id > node_id_max) {
+        return false;
+    }
+    const ParseResult<Address> address = parse_address(member.address, PortZero::refused);
+    return remove || (address && address->text() == member.address && !address->is_wildcard());
 }
 
 v1::MembershipReply::Outcome wire_outcome(MembershipOutcome outcome) {
@@ -75,14 +89,15 @@ Membership::Membership(raft::Node& node, raft::Transport& transport,
       options_(options),
       describe_(std::move(describe)),
       hand_over_(std::move(hand_over)),
-      members_changed_(std::move(members_changed)) {}
+      members_changed_(std::move(members_changed)),
+      last_id_(options.first_request_id) {}
 
 void Membership::submit(std::shared_ptr<Operation> operation, Port& port, std::int64_t now_ns) {
     Request request;
     request.remove = operation->kind == Operation::Kind::remove_member;
     request.member = {operation->member, operation->member_address, 0, operation->stays_learner};
     request.deadline_ns = now_ns + operation->timeout_ms * ns_per_ms;
-    request.id = ++next_id_;
+    request.id = ++last_id_;
     request.operation = std::move(operation);
     request.port = &port;
     if (requests_.size() >= options_.requests_max) {
@@ -109,7 +124,13 @@ void Membership::on_request(raft::NodeId from, const v1::MembershipRequest& wire
     const bool known = std::any_of(requests_.begin(), requests_.end(), [&](const Request& other) {
         return other.peer == from && other.peer_request_id == wire.id();
     });
-    if (known || requests_.size() >= options_.requests_max || request.member.id == 0) {
+    if (known || requests_.size() >= options_.requests_max) {
+        return;
+    }
+    if (!is_possible(request.member, request.remove)) {
+        finish(request, Failure::none,
+               {MembershipOutcome::conflict,
+                text_of(raft::ChangeError::invalid_member, request.member.id)});
         return;
     }
     requests_.push_back(std::move(request));
@@ -137,8 +158,7 @@ void Membership::on_reply(raft::NodeId from, const v1::MembershipReply& reply) {
         case v1::MembershipReply::NOT_FOUND:
             answer.outcome = MembershipOutcome::not_found;
             break;
-        default:  // NOT_LEADER: whoever leads is asked
-            found->sent_to = 0;
+        default:  // NOT_LEADER: the next one is asked, or this one again after a while
             return;
     }
     finish(*found, Failure::none, answer);
@@ -185,8 +205,7 @@ void Membership::turn(std::int64_t now_ns) {
 // True when it is over.
 bool Membership::advance(Request& request) {
     if (now_ns_ >= request.deadline_ns) {
-        const bool tried = request.appended_term != 0 || request.sent_ns != 0;
-        finish(request, tried                           ? Failure::unknown
+        finish(request, request.tried                   ? Failure::unknown
                         : node_.core().leader_id() == 0 ? Failure::no_leader
                                                         : Failure::timeout);
         return true;
@@ -195,7 +214,6 @@ bool Membership::advance(Request& request) {
         return lead(request);
     }
     request.appended_term = 0;
-    request.handing_over = false;
     if (request.peer != 0) {
         finish(request, Failure::no_leader);
         return true;
@@ -269,13 +287,11 @@ bool Membership::lead(Request& request) {
     if (error == raft::ChangeError::none) {
         spdlog::info("{} node {}", request.remove ? "removing" : "adding", id);
         request.appended_term = core.term();
+        request.tried = true;
         return false;
     }
     if (error == raft::ChangeError::leader_itself) {
-        if (!request.handing_over) {
-            hand_over_();
-            request.handing_over = true;
-        }
+        hand_over_();  // again when it came to nothing
         return false;  // the next leader does it
     }
     finish(request, Failure::none, {outcome_of(error), text_of(error, id)});
@@ -306,8 +322,10 @@ void Membership::forward(Request& request) {
     wire.set_stays_learner(request.member.stays_learner);
     wire.set_timeout_ms(static_cast<std::uint32_t>(
         std::max<std::int64_t>((request.deadline_ns - now_ns_) / ns_per_ms, 1)));
+    const bool sent = transport_.send_application(leader, note.SerializeAsString());
     request.sent_ns = now_ns_;
-    request.sent_to = transport_.send_application(leader, note.SerializeAsString()) ? leader : 0;
+    request.sent_to = sent ? leader : 0;
+    request.tried = request.tried || sent;
 }
 
 void Membership::finish(Request& request, Failure failure, const MembershipAnswer& answer) {
@@ -423,7 +441,7 @@ void Membership::tell_members() {
 
 void Membership::stop() {
     for (Request& request : requests_) {
-        finish(request, Failure::draining);
+        finish(request, request.tried ? Failure::interrupted : Failure::draining);
     }
     requests_.clear();
 }

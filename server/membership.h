@@ -30,6 +30,9 @@ struct MembershipOptions {
     std::int64_t resend_ns = 1'000'000'000;
     // Before voters change, a quorum of those that will be must be heard from anew, within this.
     std::int64_t hear_ns = 600'000'000;
+    // Requests are counted from here, at random, so that an answer to what this node asked before
+    // it was started anew is taken for no other's.
+    std::uint64_t first_request_id = 0;
     std::int64_t note_interval_ns = 50'000'000;  // between two looks at who came with which disk
 };
 
@@ -83,7 +86,7 @@ class Membership {
         std::int64_t led_ns = 0;
         // Appended here; term 0: not yet.
         raft::Term appended_term = 0;
-        bool handing_over = false;
+        bool tried = false;  // appended or passed on, by whatever term: it may come to be
     };
     bool advance(Request& request);
     bool lead(Request& request);
@@ -105,7 +108,7 @@ class Membership {
     std::function<void(const Members&)> members_changed_;
     std::vector<Request> requests_;
     std::map<raft::NodeId, std::uint64_t> replaced_disks_;
-    std::uint64_t next_id_ = 0;
+    std::uint64_t last_id_;
     std::int64_t now_ns_ = 0;
     std::int64_t noted_ns_ = 0;
     bool configuration_changed_ = true;

@@ -68,17 +68,24 @@ class FakeTransport final : public raft::Transport {
         notes.push_back({to, std::move(note)});
         return true;
     }
-    void flush() override {}
+    void flush() override {
+        if (on_flush) {
+            on_flush();
+        }
+    }
     void set_members(std::span<const raft::Member> new_members,
                      std::span<const raft::NodeId> new_removed) override {
         members.assign(new_members.begin(), new_members.end());
         removed.assign(new_removed.begin(), new_removed.end());
+        ++times_told;
     }
     std::vector<raft::PeerStatus> peers() const override { return statuses; }
 
+    std::function<void()> on_flush;
     bool takes_notes = true;
     std::vector<raft::Member> members;
     std::vector<raft::NodeId> removed;
+    int times_told = 0;  // of the members
     std::vector<raft::PeerStatus> statuses;
     std::vector<raft::Message> messages;
     std::vector<Note> notes;
@@ -162,8 +169,10 @@ inline raft::CoreOptions core_options() {
 class TestNode final : public raft::NodeHandler {
  public:
     explicit TestNode(std::vector<raft::NodeId> voters, raft::CoreOptions options = core_options())
-        : node(raft::Core(options, {{}, raft::configuration_of(std::move(voters)), {}, {}}),
-               storage, transport, *this, 1000 * ms) {}
+        : TestNode(raft::configuration_of(std::move(voters)), options) {}
+    explicit TestNode(raft::Configuration configuration, raft::CoreOptions options = core_options())
+        : node(raft::Core(options, {{}, std::move(configuration), {}, {}}), storage, transport,
+               *this, 1000 * ms) {}
 
     // One turn, and everything handed to the disk is durable.
     void settle() {

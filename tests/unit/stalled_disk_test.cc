@@ -1,17 +1,13 @@
 // A disk that is stalled or full, from what is watched to what a group of nodes does about it.
-#include <algorithm>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "server/disk_watch.h"
 #include "server/hand_over.h"
-#include "server/replica.h"
-#include "tests/support/snapshot_testing.h"
-#include "tests/unit/replica_testing.h"
+#include "tests/unit/replica_group.h"
 
 namespace {
 
@@ -21,126 +17,6 @@ using namespace cairn::server::test;
 using Change = DiskWatch::Change;
 
 constexpr std::int64_t bound = 1000 * ms;
-
-// A node of a group, its disk held or not.
-struct Member {
-    Member(raft::NodeId id, const std::vector<raft::NodeId>& voters, FakeClock& clock)
-        : store(raft::test::open_snapshots(files)),
-          replica(raft::Core(options_of(id), {{}, raft::configuration_of(voters), {}, {}}), {},
-                  storage, transport, runner, replica_options(), view, clock,
-                  [this] { turn_wanted = true; }) {
-        replica.add_port(port);
-    }
-    static raft::CoreOptions options_of(raft::NodeId id) {
-        raft::CoreOptions options = core_options();
-        options.id = id;
-        options.random_seed = 100 + id;
-        return options;
-    }
-    static ReplicaOptions replica_options() {
-        ReplicaOptions options;
-        options.cluster_id = 77;
-        options.disk_stall_ns = bound;
-        return options;
-    }
-    void write_down() {
-        if (!disk_held && !storage.batches.empty()) {
-            const auto written = std::exchange(storage.batches, {});
-            replica.on_persisted(written.back().sequence);
-        }
-    }
-
-    FakeStorage storage;
-    FakeTransport transport;
-    FakePort port;
-    NodeView view;
-    HeldRunner runner;
-    bool turn_wanted = true;
-    bool disk_held = false;
-    bool cut_off = false;
-    raft::test::MemoryFileSystem files;
-    std::unique_ptr<raft::SnapshotStore> store;
-    Replica replica;
-};
-
-struct Group {
-    explicit Group(raft::NodeId size = 3) {
-        std::vector<raft::NodeId> voters;
-        for (raft::NodeId id = 1; id <= size; ++id) {
-            voters.push_back(id);
-        }
-        for (const raft::NodeId id : voters) {
-            members.push_back(std::make_unique<Member>(id, voters, clock));
-        }
-        pass(2000 * ms);
-        REQUIRE(leader() != nullptr);
-    }
-    Member& member(raft::NodeId id) { return *members[id - 1]; }
-    // The one that leads, if exactly one does.
-    Member* leader() {
-        Member* found = nullptr;
-        for (const auto& one : members) {
-            if (one->replica.leads()) {
-                REQUIRE(found == nullptr);
-                found = one.get();
-            }
-        }
-        return found;
-    }
-    Member& follower() { return *members[leader() == members[0].get() ? 1 : 0]; }
-    void deliver() {
-        for (const auto& from : members) {
-            for (raft::Message& message : std::exchange(from->transport.messages, {})) {
-                Member& to = member(raft::header_of(message).to);
-                if (!from->cut_off && !to.cut_off) {
-                    to.replica.on_message(std::move(message));
-                }
-            }
-            const raft::NodeId sender = from->view.node;
-            for (auto& [to, note] : std::exchange(from->transport.notes, {})) {
-                member(to).replica.on_application(sender, note.SerializeAsString());
-            }
-        }
-    }
-    void settle() {
-        for (int round = 0; round < 20; ++round) {
-            for (const auto& one : members) {
-                one->replica.turn();
-                one->write_down();
-            }
-            deliver();
-        }
-    }
-    void pass(std::int64_t ns) {
-        for (const std::int64_t end = clock.steady + ns; clock.steady < end;) {
-            clock.pass(10 * ms);
-            for (const auto& one : members) {
-                one->replica.tick();
-            }
-            settle();
-        }
-    }
-    Failure write(Member& through, std::string command) {
-        const auto operation = make_write(std::move(command));
-        through.replica.submit(operation, through.port);
-        settle();
-        const auto& done = through.port.done;
-        REQUIRE(std::find(done.begin(), done.end(), operation) != done.end());
-        return operation->failure;
-    }
-    ClusterStatus status(Member& of) {
-        const auto operation = std::make_shared<Operation>();
-        operation->kind = Operation::Kind::cluster_status;
-        of.replica.submit(operation, of.port);
-        settle();
-        REQUIRE(of.port.done.back() == operation);
-        return operation->cluster;
-    }
-    raft::Term term() { return leader()->replica.node().core().term(); }
-
-    FakeClock clock;
-    std::vector<std::unique_ptr<Member>> members;
-};
 
 std::string delete_command(std::string_view name) {
     std::string command;
