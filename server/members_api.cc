@@ -1,6 +1,8 @@
 #include "server/members_api.h"
 
+#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -23,10 +25,22 @@ struct NewMember {
 
 // {"id":N,"raft":"HOST:PORT","learner":BOOL}, or what is wrong with it.
 std::optional<std::string> parse_new_member(std::string_view body, NewMember& member) {
-    const nlohmann::json json = nlohmann::json::parse(body, nullptr, false);
+    std::set<std::string, std::less<>> keys;
+    std::optional<std::string> twice;
+    const auto note_key = [&](int depth, nlohmann::json::parse_event_t event, const auto& parsed) {
+        const bool is_key = event == nlohmann::json::parse_event_t::key && depth == 1;
+        if (is_key && !keys.insert(parsed.template get_ref<const std::string&>()).second) {
+            twice = parsed.template get_ref<const std::string&>();
+        }
+        return true;
+    };
+    const nlohmann::json json = nlohmann::json::parse(body, note_key, false);
     if (!json.is_object()) {
         return "The body is {\"id\":N,\"raft\":\"HOST:PORT\"}, and \"learner\":true for one that "
                "is not to vote.";
+    }
+    if (twice) {
+        return "The body has the member " + shown(*twice) + " twice.";
     }
     for (const auto& [key, value] : json.items()) {
         if (key != "id" && key != "raft" && key != "learner") {
