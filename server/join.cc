@@ -1,15 +1,19 @@
 #include "server/join.h"
 
+#include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include "raft/configuration.h"
 #include "server/coroutine.h"
+#include "server/initial_cluster.h"
 #include "server/printable.h"
 
 namespace cairn::server {
@@ -20,10 +24,11 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using std::chrono::steady_clock;
 
-constexpr auto patience = std::chrono::seconds(60);
-constexpr auto attempt_timeout = std::chrono::seconds(10);
-constexpr auto pause = std::chrono::milliseconds(500);
 constexpr std::size_t answer_bytes_max = std::size_t{1} << 20;
+constexpr std::size_t detail_bytes_max = 500;
+constexpr unsigned status_timeout = 408;
+constexpr unsigned status_too_many = 429;
+constexpr unsigned status_server_error = 500;
 
 struct Attempt {
     std::string failure;  // of the connection; empty: there is an answer
@@ -33,9 +38,10 @@ struct Attempt {
 
 using Stream = beast::basic_stream<net::ip::tcp, Executor>;
 
-Task ask(Stream& stream, const Address& member, const std::string& body, Attempt& attempt) {
+Task ask(Stream& stream, const Address& member, const std::string& body,
+         std::chrono::milliseconds timeout, Attempt& attempt) {
     net::ip::basic_resolver<net::ip::tcp, Executor> resolver(stream.get_executor());
-    stream.expires_after(attempt_timeout);
+    stream.expires_after(timeout);
     const auto [resolve_error, endpoints] =
         co_await resolver.async_resolve(member.host, std::to_string(member.port), token);
     if (resolve_error) {
@@ -76,11 +82,12 @@ Task ask(Stream& stream, const Address& member, const std::string& body, Attempt
     attempt.body = std::move(parser.get().body());
 }
 
-Attempt ask_once(const Address& member, const std::string& body) {
+Attempt ask_once(const Address& member, const std::string& body,
+                 std::chrono::milliseconds timeout) {
     Attempt attempt;
     net::io_context context(1);
     Stream stream(context.get_executor());
-    spawn(context.get_executor(), ask(stream, member, body, attempt), "asking to join");
+    spawn(context.get_executor(), ask(stream, member, body, timeout, attempt), "asking to join");
     context.run();
     if (attempt.failure.empty() && attempt.status == 0) {
         attempt.failure = "no answer";
@@ -91,25 +98,43 @@ Attempt ask_once(const Address& member, const std::string& body) {
 std::string detail_of(const Attempt& attempt) {
     const nlohmann::json json = nlohmann::json::parse(attempt.body, nullptr, false);
     const bool told = json.is_object() && json.contains("detail") && json["detail"].is_string();
-    return told ? printable(json["detail"].get<std::string>())
+    return told ? printable(json["detail"].get<std::string>().substr(0, detail_bytes_max))
                 : "status " + std::to_string(attempt.status);
 }
 
+using Members = std::vector<std::pair<raft::NodeId, std::string>>;
+
+bool has_text(const nlohmann::json& json, const char* key) {
+    return json.contains(key) && json[key].is_string();
+}
+
 // What the answer says of one member, or false.
-bool parse_member(const nlohmann::json& json, raft::Identity& identity, bool& is_voter) {
+bool parse_member(const nlohmann::json& json, Members& members) {
     if (!json.is_object() || !json.contains("id") || !json["id"].is_number_unsigned() ||
-        !json.contains("raft") || !json["raft"].is_string()) {
+        !has_text(json, "raft")) {
         return false;
     }
     const auto id = json["id"].get<std::uint64_t>();
     const ParseResult<Address> address =
         parse_address(json["raft"].get_ref<const std::string&>(), PortZero::refused);
-    if (id == 0 || !address) {
+    const bool twice = std::any_of(members.begin(), members.end(),
+                                   [id](const auto& member) { return member.first == id; });
+    if (id == 0 || id > node_id_max || !address || twice) {
         return false;
     }
-    identity.members.emplace_back(id, address->text());
-    is_voter = is_voter || (id == identity.node_id && json.value("role", "") == "voter");
+    members.emplace_back(id, address->text());
     return true;
+}
+
+bool is_voter(const nlohmann::json& members, raft::NodeId id) {
+    return std::any_of(members.begin(), members.end(), [id](const nlohmann::json& member) {
+        return member["id"].get<std::uint64_t>() == id && has_text(member, "role") &&
+               member["role"].get_ref<const std::string&>() == "voter";
+    });
+}
+
+bool may_be_otherwise_later(unsigned status) {
+    return status >= status_server_error || status == status_timeout || status == status_too_many;
 }
 
 }  // namespace
@@ -121,39 +146,43 @@ std::string parse_join_answer(std::string_view body, raft::Identity& identity) {
         return foreign;
     }
     const nlohmann::json& cluster = json["cluster"];
-    if (!cluster.contains("cluster_id") || !cluster["cluster_id"].is_string() ||
-        !cluster.contains("members") || !cluster["members"].is_array()) {
+    constexpr std::size_t members_max = 2 * raft::voters_max + raft::learners_max;
+    if (!has_text(cluster, "cluster_id") || !cluster.contains("members") ||
+        !cluster["members"].is_array() || cluster["members"].empty() ||
+        cluster["members"].size() > members_max) {
         return foreign;
     }
     const auto& digits = cluster["cluster_id"].get_ref<const std::string&>();
     const char* end = digits.data() + digits.size();
-    const std::from_chars_result read =
-        std::from_chars(digits.data(), end, identity.cluster_id, 16);
-    if (read.ec != std::errc() || read.ptr != end || identity.cluster_id == 0) {
+    std::uint64_t cluster_id = 0;
+    const std::from_chars_result read = std::from_chars(digits.data(), end, cluster_id, 16);
+    if (read.ec != std::errc() || read.ptr != end || cluster_id == 0) {
         return foreign;
     }
-    identity.members.clear();
-    bool is_voter = false;
+    Members members;
     for (const nlohmann::json& member : cluster["members"]) {
-        if (!parse_member(member, identity, is_voter)) {
+        if (!parse_member(member, members)) {
             return foreign;
         }
     }
-    if (is_voter) {
+    if (is_voter(cluster["members"], identity.node_id)) {
         return "node " + std::to_string(identity.node_id) +
                " is a voter of this cluster already, with another data directory; where that is "
                "lost, remove the member and join with a new id";
     }
+    identity.cluster_id = cluster_id;
+    identity.members = std::move(members);
     return {};
 }
 
-std::optional<StartRefusal> join_cluster(const ServeOptions& options, raft::Identity& identity) {
+std::optional<StartRefusal> join_cluster(const ServeOptions& options, raft::Identity& identity,
+                                         const JoinPatience& patience) {
     const nlohmann::json request{{"id", options.id}, {"raft", options.raft.text()}};
     const std::string body = request.dump();
-    const auto give_up_at = steady_clock::now() + patience;
+    const auto give_up_at = steady_clock::now() + patience.altogether;
     std::string last_failure;
     while (true) {
-        const Attempt attempt = ask_once(*options.join, body);
+        const Attempt attempt = ask_once(*options.join, body, patience.attempt);
         std::string failure = attempt.failure;
         if (failure.empty() && (attempt.status == 200 || attempt.status == 201)) {
             failure = parse_join_answer(attempt.body, identity);
@@ -164,18 +193,18 @@ std::optional<StartRefusal> join_cluster(const ServeOptions& options, raft::Iden
         }
         if (failure.empty()) {
             failure = detail_of(attempt);
-            if (attempt.status < 500) {
+            if (!may_be_otherwise_later(attempt.status)) {
                 return StartRefusal{2, "can't join by " + options.join->text() + ": " + failure};
             }
         }
-        if (steady_clock::now() + pause >= give_up_at) {
+        if (steady_clock::now() + patience.pause >= give_up_at) {
             return StartRefusal{1, "can't join by " + options.join->text() + ": " + failure};
         }
         if (failure != last_failure) {
             spdlog::warn("can't join by {} yet: {}; trying again", options.join->text(), failure);
             last_failure = failure;
         }
-        std::this_thread::sleep_for(pause);
+        std::this_thread::sleep_for(patience.pause);
     }
 }
 
