@@ -6,7 +6,7 @@
 namespace cairn::raft {
 
 std::optional<RecoveredLog> recover_log(const LogPosition& base, const Configuration& configuration,
-                                        WalGroupState state, std::string& error) {
+                                        WalGroupState state, RecoveryFailure& failure) {
     RecoveredLog recovered;
     CoreStart& start = recovered.start;
     start.base = base;
@@ -19,8 +19,9 @@ std::optional<RecoveredLog> recover_log(const LogPosition& base, const Configura
     }
     std::vector<Entry>& entries = state.entries;
     if (!entries.empty() && entries.front().index > base.index + 1) {
-        error = "the log begins at index " + std::to_string(entries.front().index) +
-                ", but the newest snapshot ends at index " + std::to_string(base.index);
+        failure.is_damage = true;
+        failure.text = "the log begins at index " + std::to_string(entries.front().index) +
+                       ", but the newest snapshot ends at index " + std::to_string(base.index);
         return std::nullopt;
     }
     const auto after = std::find_if(entries.begin(), entries.end(),
@@ -35,8 +36,8 @@ std::optional<RecoveredLog> recover_log(const LogPosition& base, const Configura
         Configuration ignored;
         if (entry->kind == EntryKind::configuration &&
             !decode_configuration(entry->payload.view(), ignored)) {
-            error = "the configuration at index " + std::to_string(entry->index) +
-                    " is of a kind that this program doesn't know";
+            failure.text = "the configuration at index " + std::to_string(entry->index) +
+                           " is of a kind that this program doesn't know";
             return std::nullopt;
         }
     }

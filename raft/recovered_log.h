@@ -17,10 +17,17 @@ struct RecoveredLog {
     bool log_replaced = false;
 };
 
+struct RecoveryFailure {
+    std::string text;  // one line
+    // The snapshot that the log was trimmed to is gone. Otherwise nothing is lost, but this program
+    // can't read it.
+    bool is_damage = false;
+};
+
 // `base` and `configuration` are the newest snapshot's, or empty and the founders'. Nothing, with
-// `error` (one line) filled, when entries are missing between snapshot and log: the snapshot that
-// the log was trimmed to is gone.
+// `failure` filled, when entries are missing between snapshot and log, or when there is a
+// configuration of a later version's.
 std::optional<RecoveredLog> recover_log(const LogPosition& base, const Configuration& configuration,
-                                        WalGroupState state, std::string& error);
+                                        WalGroupState state, RecoveryFailure& failure);
 
 }  // namespace cairn::raft

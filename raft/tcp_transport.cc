@@ -121,7 +121,13 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
 
     void on_link_down(NodeId node) override { receiver_.on_peer_disconnected(node); }
 
-    void on_link_refused_as_removed(NodeId node) override { receiver_.on_removed(node); }
+    // Who isn't a member has no say in it.
+    void on_link_refused_as_removed(NodeId node) override {
+        const Peer* peer = find(node);
+        if (peer != nullptr && !peer->is_guest) {
+            receiver_.on_removed(node);
+        }
+    }
 
     void on_peer_heard(const Hello& hello) override {
         if (find(hello.from) == nullptr) {

@@ -191,12 +191,13 @@ std::optional<StartRefusal> NodeData::open_log(const ServeOptions& serve, std::s
                 latest->meta.last_included_stamp_ns};
         configuration = latest->meta.configuration;
     }
-    std::string error;
+    raft::RecoveryFailure log_failure;
     std::optional<raft::RecoveredLog> log =
-        raft::recover_log(base, configuration, std::move(recovered[value_group]), error);
+        raft::recover_log(base, configuration, std::move(recovered[value_group]), log_failure);
     if (!log) {
-        damage = serve.data_dir + ": " + error;
-        return StartRefusal{1, damage};
+        const std::string reason = serve.data_dir + ": " + log_failure.text;
+        damage = log_failure.is_damage ? reason : std::string();
+        return StartRefusal{1, reason};
     }
     data_.log = std::move(*log);
     return std::nullopt;

@@ -293,11 +293,11 @@ void Verifier::check_fit() {
         base = report_.snapshots.back().last_included;
         configuration = newest_meta_->configuration;
     }
-    std::string error;
+    raft::RecoveryFailure failure;
     const std::optional<raft::RecoveredLog> log =
-        raft::recover_log(base, configuration, std::move(replay_.groups[value_group]), error);
+        raft::recover_log(base, configuration, std::move(replay_.groups[value_group]), failure);
     if (!log) {
-        damage(report_.directory, std::nullopt, error);
+        damage(report_.directory, std::nullopt, failure.text);
         return;
     }
     report_.hard_state = log->start.hard_state;

@@ -52,8 +52,8 @@ struct Rig {
         REQUIRE_MESSAGE(!refusal.has_value(), refusal->reason);
     }
     void close() { node.reset(); }
-    // A log of some entries; more than one file's worth of nothing else.
-    void write_log(int count) {
+    // A log of some entries.
+    void write_log(int count, raft::EntryKind kind = raft::EntryKind::command) {
         must_open();
         RaftThread::Data taken = node->take_data();
         for (int i = 1; i <= count; ++i) {
@@ -61,7 +61,7 @@ struct Rig {
             entry.index = static_cast<raft::Index>(i);
             entry.term = 3;
             entry.stamp_ns = i;
-            entry.kind = raft::EntryKind::command;
+            entry.kind = kind;
             entry.payload = raft::Payload::copy_of("payload-" + std::to_string(i) + "-" +
                                                    std::string(200, 'x'));
             const std::vector<raft::Entry> entries{entry};
@@ -340,4 +340,14 @@ TEST_CASE("node data: what belongs to others is refused, never put aside") {
     CHECK(refusal->exit_status == 2);
     CHECK_FALSE(fs::exists(rig.data() / "damaged-1"));
     CHECK(fs::exists(rig.data() / "wal"));
+}
+
+TEST_CASE("node data: what only a later version can read is refused, never put aside") {
+    Rig rig;
+    rig.write_log(1, raft::EntryKind::configuration);
+    const auto refusal = rig.open();
+    REQUIRE(refusal.has_value());
+    CHECK(refusal->exit_status == 1);
+    CHECK(refusal->reason.find("this program doesn't know") != std::string::npos);
+    CHECK_FALSE(fs::exists(rig.data() / "damaged-1"));
 }

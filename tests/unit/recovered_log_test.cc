@@ -20,9 +20,9 @@ const Configuration three = configuration_of({1, 2, 3});
 
 std::optional<RecoveredLog> recover(const LogPosition& base, HardState hard_state,
                                     std::vector<Entry> entries) {
-    std::string error;
-    auto recovered = recover_log(base, three, {hard_state, std::move(entries)}, error);
-    CHECK(recovered.has_value() == error.empty());
+    RecoveryFailure failure;
+    auto recovered = recover_log(base, three, {hard_state, std::move(entries)}, failure);
+    CHECK(recovered.has_value() == failure.text.empty());
     return recovered;
 }
 

@@ -206,6 +206,26 @@ TEST_CASE("transport members: a guest is heard, answered where it says, and gone
     CHECK(error == net::error::eof);
 }
 
+TEST_CASE("transport members: a guest can't say that this node was removed, a member can") {
+    LogCapture log;
+    Rig rig;
+    RawListener at_home(rig.context);
+    RawDialer guest(rig.context, rig.port);
+    REQUIRE(rig.greet(guest, 9, at_port(at_home.port())) == HandshakeReason::accepted);
+    const auto refuse = [&] {
+        tcp::socket socket = at_home.accept_hello();
+        net::write(socket,
+                   net::buffer(encode_hello_reply({HandshakeReason::removed, "you are gone", ""})));
+    };
+    refuse();
+    refuse();  // it came again, so the first has been heard
+    CHECK(log.count("you are gone") == 1);
+    CHECK(rig.node->recorder.removals.empty());
+    rig.set_members({member_at(9, at_home.port())});
+    refuse();
+    CHECK(rig.run([&] { return rig.node->recorder.removals[9] == 1; }));
+}
+
 TEST_CASE("transport members: a guest that becomes a member keeps its connections") {
     Rig rig;
     RawListener at_home(rig.context);
