@@ -320,7 +320,7 @@ TEST_CASE("transport members: after stop() nobody is dialled, whoever becomes a 
     RawListener listener(rig.context);
     rig.node->transport->stop();
     rig.set_members({member_at(1, listener.port())});
-    CHECK(rig.node->transport->peers().empty());
+    REQUIRE(rig.node->transport->peers().empty());
     rig.context.restart();
     rig.context.run();  // ends: nothing was begun
 }
