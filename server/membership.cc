@@ -274,6 +274,10 @@ bool Membership::lead(Request& request) {
         finish(request, Failure::none, {MembershipOutcome::unchanged, {}});
         return true;
     }
+    if (error == raft::ChangeError::none && request.remove && id == core.id()) {
+        hand_over_();  // again when it came to nothing
+        return false;  // the next leader does it
+    }
     if (error == raft::ChangeError::none && planned.next.is_joint() &&
         !hears_quorum(request, planned.next)) {
         if (now_ns_ - request.led_ns < options_.hear_ns) {
@@ -289,10 +293,6 @@ bool Membership::lead(Request& request) {
         request.appended_term = core.term();
         request.tried = true;
         return false;
-    }
-    if (error == raft::ChangeError::leader_itself) {
-        hand_over_();  // again when it came to nothing
-        return false;  // the next leader does it
     }
     finish(request, Failure::none, {outcome_of(error), text_of(error, id)});
     return true;

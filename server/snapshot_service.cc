@@ -58,8 +58,10 @@ void SnapshotService::maybe_begin() {
         answer_waiting(last_index_, {});  // one came from the leader meanwhile
     }
     const raft::Log& log = node_.core().log();
-    const bool due = applied >= last_index_ + limits_.entries_between ||
-                     log.bytes() > log_bytes_due_ || !waiting_.empty();
+    // A node that joined and hasn't got its first configuration yet: a snapshot is of one.
+    const bool has_members = !node_.core().configurations().at(applied).voters.empty();
+    const bool due = has_members && (applied >= last_index_ + limits_.entries_between ||
+                                     log.bytes() > log_bytes_due_ || !waiting_.empty());
     if (due && applied > last_index_ && !taking_ && now_ns_ >= retry_at_ns_) {
         begin();
     }

@@ -335,7 +335,13 @@ TEST_CASE("membership: who is told to the transport while a voter goes") {
     const Asked asked = ask_to_remove(lead, gone);
     bool was_joint = false;
     bool was_final = false;
-    for (int i = 0; i < 200 && !Group::is_done(lead, asked); ++i) {
+    for (int i = 0; i < 1000 && !Group::is_done(lead, asked); ++i) {
+        if (i % 20 == 0) {  // a quorum must be heard from anew: heartbeats
+            group.clock.pass(10 * ms);
+            for (const auto& one : group.members) {
+                one->replica.tick();
+            }
+        }
         group.settle(1);
         const bool committed =
             lead.core().configurations().current_index() <= lead.core().commit_index();
