@@ -180,6 +180,29 @@ std::string read_identity(FileSystem& files, const std::string& path,
     return identity ? "" : identity_path + ": " + error;
 }
 
+std::string write_identity(FileSystem& files, const std::string& path, const Identity& identity) {
+    if (identity.node_id == 0) {
+        return path + ": node id 0 is nobody's";
+    }
+    for (const Addresses* addresses : {&identity.founders, &identity.members}) {
+        for (const auto& [id, address] : *addresses) {
+            if (id == 0 || !is_plain(address)) {
+                return path + ": member " + std::to_string(id) + " has an impossible id or address";
+            }
+        }
+    }
+    const std::string bytes = encode_identity(identity);
+    if (bytes.size() > identity_bytes_max) {
+        return path + ": too many members";
+    }
+    const IoResult<void> written =
+        write_file_atomically(files, path, std::string(identity_name), bytes);
+    if (!written) {
+        return path + "/" + std::string(identity_name) + ": " + written.error().message();
+    }
+    return {};
+}
+
 std::string wal_directory_of(const std::string& path) {
     return path + "/wal";
 }
@@ -250,28 +273,11 @@ std::string DataDirectory::missing_log() const {
 }
 
 std::string DataDirectory::write(const Identity& identity) {
-    if (identity.node_id == 0) {
-        return path_ + ": node id 0 is nobody's";
+    std::string error = write_identity(files_, path_, identity);
+    if (error.empty()) {
+        identity_ = identity;
     }
-    for (const Addresses* addresses : {&identity.founders, &identity.members}) {
-        for (const auto& [id, address] : *addresses) {
-            if (id == 0 || !is_plain(address)) {
-                return path_ + ": member " + std::to_string(id) +
-                       " has an impossible id or address";
-            }
-        }
-    }
-    const std::string bytes = encode_identity(identity);
-    if (bytes.size() > identity_bytes_max) {
-        return path_ + ": too many members";
-    }
-    const IoResult<void> written =
-        write_file_atomically(files_, path_, std::string(identity_name), bytes);
-    if (!written) {
-        return path_ + "/" + std::string(identity_name) + ": " + written.error().message();
-    }
-    identity_ = identity;
-    return {};
+    return error;
 }
 
 // The identity first: with it the node has no voice, whatever of the old data is still in place.

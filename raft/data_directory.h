@@ -48,6 +48,10 @@ std::optional<Identity> decode_identity(std::string_view bytes, std::string& err
 std::string read_identity(FileSystem& files, const std::string& path,
                           std::optional<Identity>& identity);
 
+// Replaces DIR/identity, atomically. Returns an empty string, or one line saying why not. Only for
+// who has the directory's lock.
+std::string write_identity(FileSystem& files, const std::string& path, const Identity& identity);
+
 std::string wal_directory_of(const std::string& path);
 std::string snapshot_directory_of(const std::string& path);
 

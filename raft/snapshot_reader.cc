@@ -146,6 +146,32 @@ IoResult<void> SnapshotReader::read(std::uint64_t offset, std::size_t size, std:
     return {};
 }
 
+std::uint64_t SnapshotReader::file_bytes() const {
+    return header_bytes_ + footer_.content.bytes +
+           footer_.chunk_count * snapshot_chunk_header_bytes + snapshot_footer_bytes;
+}
+
+IoResult<void> SnapshotReader::read_piece(std::uint64_t number, std::string& out) {
+    out.clear();
+    if (number >= piece_count()) {
+        return error_of(errc::invalid_argument);
+    }
+    // Header and footer were checked when they were read, and there is one way to write them.
+    if (number == 0) {
+        out = encode_snapshot_header(header_);
+        return {};
+    }
+    if (number == piece_count() - 1) {
+        out = encode_snapshot_footer(footer_, seed_);
+        return {};
+    }
+    if (const IoResult<void> loaded = load_chunk(number - 1); !loaded) {
+        return loaded;
+    }
+    out = buffer_;
+    return {};
+}
+
 IoResult<void> SnapshotReader::verify() {
     SnapshotFooter found;
     for (; found.chunk_count < footer_.chunk_count; ++found.chunk_count) {

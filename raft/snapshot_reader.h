@@ -45,6 +45,12 @@ class SnapshotReader {
     IoResult<void> read(std::uint64_t offset, std::size_t size, std::string& out);
     // Reads and checks all of it.
     IoResult<void> verify();
+
+    // The file itself, for copying it: header, chunks, footer, a piece each. What is read is
+    // verified; after an error `out` is empty.
+    std::uint64_t file_bytes() const;
+    std::uint64_t piece_count() const { return footer_.chunk_count + 2; }
+    IoResult<void> read_piece(std::uint64_t number, std::string& out);
     // What was damaged when an error was bad_message, in one line.
     const std::string& damage() const { return damage_; }
     // Where, when it is at a certain place.

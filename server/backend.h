@@ -67,6 +67,16 @@ enum class MembershipOutcome : std::uint8_t {
     not_found,  // there is no such member
 };
 
+// Something too large for an answer, which the node hands out piece by piece for as long as anybody
+// has this. Never changed, so any thread may read it.
+struct Download {
+    std::uint64_t cluster_id = 0;
+    std::uint64_t index = 0;  // everything up to it is included
+    std::uint64_t bytes = 0;  // of all pieces
+    std::uint32_t crc = 0;    // CRC32C of all of them
+    std::uint64_t piece_count = 0;
+};
+
 // One question to the node. Reused by its session from request to request: `reset` keeps memory.
 struct Operation {
     enum class Kind : std::uint8_t {
@@ -78,6 +88,8 @@ struct Operation {
         transfer_leadership,
         add_member,
         remove_member,
+        backup,      // begins one: the answer is `download`
+        next_piece,  // of `download`
     };
 
     Kind kind = Kind::get;
@@ -96,8 +108,10 @@ struct Operation {
 
     // transfer_leadership: who is to lead; add_member, remove_member: who
     std::uint64_t member = 0;
-    std::string member_address;  // add_member: host:port of its Raft
-    bool stays_learner = false;  // add_member: not to become a voter
+    std::string member_address;                // add_member: host:port of its Raft
+    bool stays_learner = false;                // add_member: not to become a voter
+    std::shared_ptr<const Download> download;  // next_piece: of what; backup: the answer
+    std::uint64_t piece_number = 0;            // next_piece: which, from 0 on
 
     // The answer.
     Failure failure = Failure::none;
@@ -109,7 +123,8 @@ struct Operation {
     ClusterStatus cluster;             // cluster_status
     std::uint64_t snapshot_index = 0;  // take_snapshot: everything up to it is included
     MembershipOutcome membership = MembershipOutcome::done;  // add_member, remove_member
-    std::string error;  // why not, or empty: of what concerns the cluster
+    std::string piece;                                       // next_piece
+    std::string error;  // why not, or empty: of what concerns the cluster, and of downloads
 
     // Called once on the gateway's thread, unless the gateway reset it because the client is gone.
     std::function<void()> on_done;

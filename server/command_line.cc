@@ -26,24 +26,48 @@ std::optional<std::string> non_empty(const EnvironmentLookup& environment,
     return value && !value->empty() ? std::move(value) : std::nullopt;
 }
 
-// `cairn verify` and `cairn dump`: flags alone, but for the data directory, which is that of
-// `cairn serve`.
+// `cairn verify`, `dump`, `recover` and `restore`: flags alone, but for the data directory, which
+// is that of `cairn serve`.
 class ToolFlags {
  public:
     explicit ToolFlags(CLI::App& app)
         : verify_(app.add_subcommand("verify", "Check a data directory, changing nothing")),
-          dump_(app.add_subcommand("dump", "Show what is in the log or in the newest snapshot")) {
+          dump_(app.add_subcommand("dump", "Show what is in the log or in the newest snapshot")),
+          recover_(app.add_subcommand(
+              "recover", "Make one survivor a new cluster, when the majority is lost for good")),
+          restore_(app.add_subcommand("restore", "Make a node of a new cluster from a backup")) {
         verify_->footer(
             "No node may be using the directory. Exit status: 0 sound, 1 damaged, 2 not checked.");
         dump_->footer(
             "No node may be using the directory. Exit status: 0 shown, 1 damaged (what can be "
             "read\n"
             "is shown), 2 not looked at.");
-        for (CLI::App* tool : {verify_, dump_}) {
+        recover_->footer(
+            "No node may be using the directory. The old data is kept in DIR/before-recovery-N.\n"
+            "Without --yes it only says what it would do. Exit status: 0 done, 1 the data is\n"
+            "damaged, 2 not done.");
+        restore_->footer(
+            "The directory must be new. With --initial-cluster, restore the same file on each of\n"
+            "its nodes. Exit status: 0 done, 1 the file is damaged, 2 not done.");
+        for (CLI::App* tool : {verify_, dump_, recover_, restore_}) {
             tool->get_formatter()->column_width(34);
             add(*tool, "data-dir", "DIR", "The data directory\n[CAIRN_DATA_DIR, ./cairn-data]");
+        }
+        for (CLI::App* tool : {verify_, dump_}) {
             add_switch(*tool, "json", "Print JSON");
         }
+        add(*recover_, "raft", "HOST:PORT",
+            "Where new nodes will reach this one, when that has changed");
+        add_switch(*recover_, "yes", "Do it");
+        restore_->add_option("FILE", "The backup")
+            ->required()
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+        add(*restore_, "id", "ID", "The node's id\n[1]");
+        add(*restore_, "raft", "HOST:PORT",
+            "Where other nodes connect, when this node begins alone\n[127.0.0.1:7080]");
+        add(*restore_, "initial-cluster", "LIST",
+            "Ids and Raft addresses of the nodes that begin together,\n"
+            "1=HOST:PORT,2=HOST:PORT,…");
         add(*dump_, "from", "INDEX", "Only entries, and of them those from this index on");
         add(*dump_, "to", "INDEX", "Only entries, and of them those up to this index");
         add(*dump_, "limit", "N", "At most so many records or values");
@@ -52,7 +76,12 @@ class ToolFlags {
     }
 
     const CLI::App* parsed() const {
-        return verify_->parsed() ? verify_ : dump_->parsed() ? dump_ : nullptr;
+        for (const CLI::App* tool : {verify_, dump_, recover_, restore_}) {
+            if (tool->parsed()) {
+                return tool;
+            }
+        }
+        return nullptr;
     }
 
     // One of them was parsed. Answers what is wrong, or nothing.
@@ -73,8 +102,21 @@ class ToolFlags {
             result.verify = {.data_dir = data_dir, .json = tool.count("--json") > 0};
             return {};
         }
+        if (&tool == recover_) {
+            result.action = CommandLineResult::Action::recover;
+            return read_recover(data_dir, result.recover);
+        }
+        if (&tool == restore_) {
+            result.action = CommandLineResult::Action::restore;
+            return read_restore(data_dir, result.restore);
+        }
         result.action = CommandLineResult::Action::dump;
-        DumpOptions& dump = result.dump;
+        return read_dump(data_dir, result.dump);
+    }
+
+ private:
+    std::string read_dump(const std::string& data_dir, DumpOptions& dump) const {
+        const CLI::App& tool = *dump_;
         dump.data_dir = data_dir;
         dump.snapshot = tool.count("--snapshot") > 0;
         dump.values = tool.count("--values") > 0;
@@ -91,7 +133,61 @@ class ToolFlags {
         return dump.from > dump.to ? "--from: beyond --to" : "";
     }
 
- private:
+    std::string read_recover(const std::string& data_dir, RecoverOptions& recover) const {
+        recover.data_dir = data_dir;
+        recover.confirmed = recover_->count("--yes") > 0;
+        return read_parsed(*recover_, "raft", parse_peer_address, recover.raft);
+    }
+
+    std::string read_restore(const std::string& data_dir, RestoreOptions& restore) const {
+        const std::vector<std::string> files = restore_->get_option("FILE")->results();
+        if (files.size() != 1 || files.front().empty()) {
+            return "restore takes one FILE";
+        }
+        restore.file = files.front();
+        restore.data_dir = data_dir;
+        std::optional<std::uint64_t> id;
+        std::optional<Address> raft;
+        std::optional<InitialCluster> founders;
+        for (const std::string& wrong :
+             {read_parsed(*restore_, "id", parse_node_id, id),
+              read_parsed(*restore_, "raft", parse_peer_address, raft),
+              read_parsed(*restore_, "initial-cluster", parse_initial_cluster, founders)}) {
+            if (!wrong.empty()) {
+                return wrong;
+            }
+        }
+        restore.id = id.value_or(restore.id);
+        if (founders && raft) {
+            return "--raft: it is in --initial-cluster";
+        }
+        restore.founders =
+            founders.value_or(InitialCluster{{restore.id, raft.value_or(ServeOptions{}.raft)}});
+        return has_member(restore.founders, restore.id)
+                   ? ""
+                   : "--initial-cluster: id " + std::to_string(restore.id) + " is not in it";
+    }
+
+    static ParseResult<Address> parse_peer_address(std::string_view text) {
+        return parse_address(text, PortZero::refused);
+    }
+
+    template <class Value, class Parse>
+    static std::string read_parsed(const CLI::App& tool, const std::string& name,
+                                   const Parse& parse, std::optional<Value>& value) {
+        std::string text;
+        if (std::string wrong = read_text(tool, name, text);
+            !wrong.empty() || tool.count("--" + name) == 0) {
+            return wrong;
+        }
+        ParseResult<Value> parsed = parse(text);
+        if (!parsed) {
+            return "--" + name + ": " + parsed.error().text;
+        }
+        value = *std::move(parsed);
+        return {};
+    }
+
     static void add(CLI::App& tool, const std::string& name, const std::string& value_name,
                     const std::string& help) {
         CLI::Option* option = tool.add_option("--" + name, help);
@@ -129,6 +225,8 @@ class ToolFlags {
 
     CLI::App* verify_;
     CLI::App* dump_;
+    CLI::App* recover_;
+    CLI::App* restore_;
 };
 
 // CLI11 reads the flags and writes the help; the environment and the settings file are read here.

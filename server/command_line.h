@@ -12,13 +12,14 @@
 #include <string>
 #include <vector>
 
+#include "server/cluster_tools.h"
 #include "server/options.h"
 #include "server/tools.h"
 
 namespace cairn::server {
 
 struct CommandLineResult {
-    enum class Action { serve, verify, dump, exit };
+    enum class Action { serve, verify, dump, recover, restore, exit };
 
     Action action = Action::exit;
     int exit_status = 0;
@@ -27,6 +28,8 @@ struct CommandLineResult {
     ServeOptions options;  // for Action::serve
     VerifyOptions verify;  // for Action::verify
     DumpOptions dump;      // for Action::dump
+    RecoverOptions recover;
+    RestoreOptions restore;
 };
 
 // The value of an environment variable, or nothing.

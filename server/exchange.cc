@@ -49,6 +49,8 @@ void begin_operation(const Exchange& exchange, const ApiOptions& options, Operat
     operation.served_index = 0;
     operation.utc_offset_ns = 0;
     operation.cluster = {};
+    operation.download.reset();
+    operation.error.clear();
 }
 
 }  // namespace cairn::server

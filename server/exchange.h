@@ -60,6 +60,7 @@ struct Exchange {
         transferred,
         member_added,
         member_removed,
+        backup,
     };
 
     HttpResponse response;

@@ -119,6 +119,12 @@ Task HttpSession::run(std::shared_ptr<HttpSession> self) {
             if (!session.closed_) {
                 session.answer_operation();
             }
+            if (session.download_) {
+                const bool all_sent = co_await send_download(session);
+                if (!all_sent) {
+                    co_return;
+                }
+            }
         } else if (step == Step::stream) {
             const bool upgraded = co_await become_stream(session);
             if (upgraded) {
@@ -147,6 +153,35 @@ net::awaitable<bool, Executor> HttpSession::send_rest(HttpSession& session, std:
         co_await net::async_write(session.socket_, net::buffer(session.output_) + sent, token);
     session.clear_deadline();
     co_return !error;
+}
+
+// The body that follows the head in the output. The next piece is asked for when the socket has
+// taken the one before, so the client's pace is the node's. What can't be had ends the connection:
+// the client sees that the body is too short.
+net::awaitable<bool, Executor> HttpSession::send_download(HttpSession& session) {
+    Operation& operation = *session.operation_;
+    operation.kind = Operation::Kind::next_piece;
+    operation.download = std::exchange(session.download_, nullptr);
+    const std::uint64_t piece_count = operation.download->piece_count;
+    for (std::uint64_t number = 0; number < piece_count && !session.closed_; ++number) {
+        operation.piece_number = number;
+        session.submit();
+        if (!session.wake_.take()) {
+            co_await session.wake_.wait();
+        }
+        if (session.closed_ || operation.failure != Failure::none || !operation.error.empty()) {
+            co_return false;
+        }
+        session.output_ += operation.piece;
+        const bool all_sent = co_await send_rest(session, 0);
+        if (!all_sent) {
+            co_return false;
+        }
+        session.output_.clear();
+    }
+    operation.download.reset();
+    operation.piece = {};
+    co_return !session.closed_;
 }
 
 // True when the connection has been handed over; otherwise the request has been answered.
@@ -360,6 +395,9 @@ void HttpSession::answer_operation() {
         ProblemExtras extras;
         extras.retry_after_s = 1;
         respond_problem(exchange_, Code::overloaded, too_much_buffered, extras);
+    }
+    if (exchange_.response.later_bytes) {
+        download_ = operation_->download;
     }
     respond(operation_.get());
 }

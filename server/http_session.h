@@ -49,6 +49,7 @@ class HttpSession : public Connection {
 
     static Task run(std::shared_ptr<HttpSession> self);
     static net::awaitable<bool, Executor> send_rest(HttpSession& session, std::size_t sent);
+    static net::awaitable<bool, Executor> send_download(HttpSession& session);
     static net::awaitable<bool, Executor> become_stream(HttpSession& session);
     static Task linger(HttpSession& session);
 
@@ -99,6 +100,7 @@ class HttpSession : public Connection {
     Exchange exchange_;
     std::shared_ptr<Operation> operation_;
     std::shared_ptr<Subscription> subscription_;  // while it is being opened
+    std::shared_ptr<const Download> download_;    // what the answer's body is to be made of
 };
 
 }  // namespace cairn::server

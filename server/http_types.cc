@@ -89,6 +89,7 @@ void HttpResponse::reset() {
     content_type = "application/json";
     headers.clear();
     body.clear();
+    later_bytes.reset();
     close = false;
     head_only = false;
 }
@@ -121,9 +122,10 @@ void append_response(const HttpResponse& response, bool keep_alive, std::string&
     const bool bodiless = never_has_body(response.status);
     if (!bodiless) {
         out += "Content-Length: ";
-        append_number(response.body.size(), out);
+        const std::uint64_t body_bytes = response.later_bytes.value_or(response.body.size());
+        append_number(body_bytes, out);
         out += "\r\n";
-        if (!response.body.empty()) {
+        if (body_bytes > 0) {
             append_header("Content-Type", response.content_type, out);
         }
     }

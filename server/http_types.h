@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,6 +36,8 @@ struct HttpResponse {
     // Beside the ones every answer has. The names are in static storage.
     std::vector<std::pair<std::string_view, std::string>> headers;
     std::string body;
+    // There is no body here, it follows in pieces: its length.
+    std::optional<std::uint64_t> later_bytes;
     bool close = false;      // end the connection after this answer
     bool head_only = false;  // HEAD: length of the body, but not the body
 
@@ -45,8 +48,9 @@ struct HttpResponse {
 // "Not Found" for 404; "Unknown" for a status this program never sends.
 std::string_view reason_phrase(int status);
 
-// Appends the whole HTTP/1.1 message. `keep_alive`: what the request asked for; the connection ends
-// after this answer when it is false or `response.close` is set, and the message says so.
+// Appends the whole HTTP/1.1 message (without a body that follows later). `keep_alive`: what the
+// request asked for; the connection ends after this answer when it is false or `response.close` is
+// set, and the message says so.
 void append_response(const HttpResponse& response, bool keep_alive, std::string& out);
 
 void append_number(std::uint64_t number, std::string& out);  // decimal

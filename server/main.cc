@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/app.h"
+#include "server/cluster_tools.h"
 #include "server/command_line.h"
 #include "server/tools.h"
 
@@ -24,6 +25,10 @@ int main(int argc, char** argv) {
             return cairn::server::run_verify(result.verify);
         case CommandLineResult::Action::dump:
             return cairn::server::run_dump(result.dump);
+        case CommandLineResult::Action::recover:
+            return cairn::server::run_recover(result.recover);
+        case CommandLineResult::Action::restore:
+            return cairn::server::run_restore(result.restore);
         case CommandLineResult::Action::serve:
             break;
     }

@@ -42,6 +42,8 @@ Replica::Replica(raft::Core core, fsm::StateMachine state, raft::Storage& storag
           node_, storage, state_machine_, runner, options.snapshots, options.cluster_id,
           [this](fsm::StateMachine machine) { return install(std::move(machine)); },
           [this] { request_turn_(); }),
+      backups_(snapshots_, runner, options.backups, options.cluster_id,
+               [this] { request_turn_(); }),
       membership_(
           node_, transport, options.membership, [this] { return cluster_status(); },
           [this] { hand_over_leadership(); }, options.on_members),
@@ -73,9 +75,13 @@ void Replica::submit(std::shared_ptr<Operation> operation, Port& port) {
         case Operation::Kind::remove_member:
             membership_.submit(std::move(operation), port, steady_ns_);
             break;
+        case Operation::Kind::next_piece:
+            backups_.read(std::move(operation), port, steady_ns_);
+            break;
         case Operation::Kind::get:
         case Operation::Kind::list:
         case Operation::Kind::cluster_status:
+        case Operation::Kind::backup:
             submit_read(std::move(operation), port);
             break;
     }
@@ -204,6 +210,7 @@ void Replica::turn() {
     snapshots_.turn(steady_ns_);
     membership_.turn(steady_ns_);
     serve_reads();
+    backups_.turn(steady_ns_);
     finish_transfers();
     end_late_snapshot_requests();
     if (steady_ns_ - last_sweep_ns_ >= sweep_interval_ns) {
@@ -446,6 +453,11 @@ void Replica::serve(Read& read) {
     }
     operation.served_index = state_machine_.applied_index();
     operation.utc_offset_ns = state_machine_.utc_offset_ns();
+    if (operation.kind == Operation::Kind::backup) {
+        backups_.open(std::move(read.operation), *read.port, state_machine_.applied_index(),
+                      steady_ns_);
+        return;
+    }
     if (operation.kind == Operation::Kind::get) {
         const fsm::Value* value = state_machine_.get(operation.name);
         operation.output = fsm::Output{};
@@ -552,6 +564,7 @@ void Replica::stop() {
         transfer.port->finished(std::move(transfer.operation));
     }
     transfers_.clear();
+    backups_.stop();
     for (const std::shared_ptr<SnapshotRequest>& request : snapshot_requests_) {
         if (request->operation) {
             request->operation->failure = Failure::draining;

@@ -20,6 +20,7 @@
 #include "raft/node.h"
 #include "raft/transport.h"
 #include "server/backend.h"
+#include "server/backup_service.h"
 #include "server/clock.h"
 #include "server/disk_watch.h"
 #include "server/membership.h"
@@ -38,6 +39,7 @@ struct ReplicaOptions {
     ReadLimits reads;
     fsm::HistoryOptions history;
     SnapshotLimits snapshots;
+    BackupLimits backups;
     // A disk that is at one write for so long is stalled: its node neither leads nor campaigns.
     std::int64_t disk_stall_ns = 1'000'000'000;
     std::uint64_t random_seed = 0;
@@ -134,6 +136,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     WriteQueue writes_;
     ReadQueue reads_;
     SnapshotService snapshots_;
+    BackupService backups_;
     Membership membership_;
     DiskWatch disk_watch_;
     raft::NodeId handed_to_ = 0;  // last, because of a stalled disk

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "fsm/name.h"
+#include "server/backup_api.h"
 #include "server/cluster_api.h"
 #include "server/cluster_json.h"
 #include "server/duration.h"
@@ -32,6 +33,7 @@ enum class Resource : std::uint8_t {
     transfer,
     members,
     member,
+    backup,
     livez,
     readyz,
     page,    // what a person sees in a browser
@@ -52,6 +54,7 @@ constexpr Route routes[] = {
     {"/v1/events/", Resource::events, "GET, OPTIONS"},
     {"/v1/cluster", Resource::cluster, "GET, HEAD, OPTIONS"},
     {"/v1/cluster/snapshot", Resource::take_snapshot, "POST, OPTIONS"},
+    {"/v1/cluster/backup", Resource::backup, "GET, OPTIONS"},
     {"/v1/cluster/leader", Resource::transfer, "POST, OPTIONS"},
     {"/v1/cluster/members", Resource::members, "POST, OPTIONS"},
     {"/v1/cluster/members/", Resource::member, "DELETE, OPTIONS"},
@@ -252,6 +255,8 @@ Decision dispatch(const HttpRequest& request, const Route& route, std::string_vi
             return decide_add_member(request, query, options, operation, exchange);
         case Resource::member:
             return decide_remove_member(request, query, encoded_name, options, operation, exchange);
+        case Resource::backup:
+            return decide_backup(query, options, operation, exchange);
         case Resource::livez:
             return respond_livez(query, exchange);
         case Resource::page:
@@ -326,6 +331,9 @@ Decision decide(const HttpRequest& request, const ApiOptions& options, Operation
 }
 
 void render(const Operation& operation, const NodeView& view, Exchange& exchange) {
+    if (exchange.answer == Exchange::Answer::backup) {
+        return render_backup(operation, view, exchange);
+    }
     if (operation.failure != Failure::none) {
         render_failure(operation.failure, view.leader.load(std::memory_order_relaxed), exchange);
         return;
@@ -353,6 +361,7 @@ void render(const Operation& operation, const NodeView& view, Exchange& exchange
             return render_member_added(operation, exchange);
         case Exchange::Answer::member_removed:
             return render_member_removed(operation, exchange);
+        case Exchange::Answer::backup:
         case Exchange::Answer::none:
             break;
     }

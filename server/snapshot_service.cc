@@ -135,6 +135,7 @@ void SnapshotService::write_slices() {
         [slice](raft::SnapshotStore& store) { return store.writer().append(*slice).error(); },
         [this, taking, bytes] {
             taking->unwritten_bytes -= bytes;
+            ++written_slices_;
             request_turn_();
         });
     if (!queued) {

@@ -81,6 +81,8 @@ class SnapshotService {
 
     raft::Index last_index() const { return last_index_; }
     std::uint64_t taken_count() const { return taken_count_; }
+    // Grows while a snapshot that is being taken gets on.
+    std::uint64_t written_slices() const { return written_slices_; }
 
  private:
     // Shared with the jobs, which may outlive a snapshot that was abandoned.
@@ -150,6 +152,7 @@ class SnapshotService {
     raft::Index last_index_ = 0;  // of the newest snapshot on disk
     std::size_t log_bytes_due_;   // so large a log is reason for the next one
     std::uint64_t taken_count_ = 0;
+    std::uint64_t written_slices_ = 0;
     std::shared_ptr<Taking> taking_;
     std::vector<Taken> waiting_;
     std::vector<std::shared_ptr<Sending>> sending_;

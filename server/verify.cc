@@ -57,11 +57,14 @@ class Verifier {
         report_.directory = directory;
     }
 
-    VerifyReport run() {
+    VerifyReport run(VerifiedState* verified) {
         check_identity();
         check_snapshots();
         check_log();
         check_fit();
+        if (verified != nullptr) {
+            *verified = std::move(verified_);
+        }
         return std::move(report_);
     }
 
@@ -96,6 +99,7 @@ class Verifier {
     std::optional<raft::SnapshotMeta> newest_meta_;
     std::optional<fsm::StateMachine> newest_state_;
     bool log_sound_ = true;
+    VerifiedState verified_;
 };
 
 void Verifier::check_identity() {
@@ -325,16 +329,26 @@ void Verifier::check_fit() {
 }
 
 void Verifier::apply_log(const raft::CoreStart& start) {
-    fsm::StateMachine state;
+    fsm::StateMachine& state = verified_.state;
     if (newest_state_) {
         state = std::move(*newest_state_);
     }
+    verified_.last = start.base;
+    verified_.configuration = start.configuration;
     std::vector<fsm::Event> events;
     for (const raft::Entry& entry : start.entries) {
         const bool command = entry.kind == raft::EntryKind::command;
         state.apply(entry.index, entry.stamp_ns,
                     command ? entry.payload.view() : std::string_view(), events);
         events.clear();
+        verified_.last = {entry.index, entry.term, entry.stamp_ns};
+        if (entry.kind == raft::EntryKind::configuration &&
+            !raft::decode_configuration(entry.payload.view(), verified_.configuration)) {
+            damage(raft::wal_directory_of(report_.directory), std::nullopt,
+                   "the configuration at index " + std::to_string(entry.index) + " can't be read");
+            report_.fits = false;
+            return;
+        }
     }
     report_.values = state.size();
     report_.digest = state.digest();
@@ -357,12 +371,12 @@ std::string refuse_directory(raft::FileSystem& files, const std::string& directo
 
 std::optional<VerifyReport> verify_data_directory(raft::FileSystem& files,
                                                   const std::string& directory,
-                                                  std::string& refusal) {
+                                                  std::string& refusal, VerifiedState* verified) {
     refusal = refuse_directory(files, directory);
     if (!refusal.empty()) {
         return std::nullopt;
     }
-    return Verifier(files, directory).run();
+    return Verifier(files, directory).run(verified);
 }
 
 }  // namespace cairn::server

@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "fsm/state_machine.h"
+#include "raft/configuration.h"
 #include "raft/data_directory.h"
 #include "raft/file_system.h"
 #include "raft/types.h"
@@ -75,10 +77,20 @@ struct VerifyReport {
     bool is_sound() const { return damage.empty(); }
 };
 
+// What log and newest snapshot make together: what a node would start with.
+struct VerifiedState {
+    fsm::StateMachine state;
+    raft::LogPosition last;  // of the log; the snapshot's when nothing follows it
+    // In force there; empty when neither log nor snapshot tells of one.
+    raft::Configuration configuration;
+};
+
 // Nothing, and `refusal` in one line, when there is no such directory or it isn't a data directory.
+// `verified` is filled when report.fits.
 std::optional<VerifyReport> verify_data_directory(raft::FileSystem& files,
                                                   const std::string& directory,
-                                                  std::string& refusal);
+                                                  std::string& refusal,
+                                                  VerifiedState* verified = nullptr);
 
 // Empty, or why this isn't a data directory at all, in one line.
 std::string refuse_directory(raft::FileSystem& files, const std::string& directory);

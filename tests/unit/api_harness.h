@@ -30,6 +30,7 @@ class ApiHarness {
     ClusterStatus cluster;
     MembershipOutcome membership = MembershipOutcome::done;
     std::string membership_error;
+    std::shared_ptr<const Download> download;
     bool upgrade_websocket = false;
     Decision decision = Decision::respond;
 
@@ -122,6 +123,12 @@ class ApiHarness {
                 break;
             case Operation::Kind::transfer_leadership:
                 operation.error = operation.member == 1 ? "" : "There is no voter with this id.";
+                break;
+            case Operation::Kind::backup:
+                operation.download = download;
+                operation.error = download ? "" : "the disk said no";
+                break;
+            case Operation::Kind::next_piece:
                 break;
             case Operation::Kind::add_member:
             case Operation::Kind::remove_member:
