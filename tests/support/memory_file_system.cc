@@ -56,10 +56,39 @@ struct DirectoryChange {
     std::string directory;
     std::string from;
     std::string to;
-    std::shared_ptr<Node> node;
+    std::shared_ptr<Node> node;  // null in a rename: of a directory with all that is in it
 };
 
-void apply_to(const DirectoryChange& change, Names& names) {
+using Directories = std::set<std::string>;
+
+bool is_of_directory(const DirectoryChange& change) {
+    return change.node == nullptr && !change.to.empty();
+}
+
+bool is_below(const std::string& path, const std::string& directory) {
+    return path == directory || path.starts_with(directory + "/");
+}
+
+void rename_directory(const DirectoryChange& change, Names& names, Directories& directories) {
+    Names renamed;
+    for (const auto& [path, node] : names) {
+        const bool moves = is_below(path, change.from);
+        renamed[moves ? change.to + path.substr(change.from.size()) : path] = node;
+    }
+    names = std::move(renamed);
+    Directories kept;
+    for (const std::string& path : directories) {
+        kept.insert(is_below(path, change.from) ? change.to + path.substr(change.from.size())
+                                                : path);
+    }
+    directories = std::move(kept);
+}
+
+void apply_to(const DirectoryChange& change, Names& names, Directories& directories) {
+    if (is_of_directory(change)) {
+        rename_directory(change, names, directories);
+        return;
+    }
     if (!change.from.empty()) {
         names.erase(change.from);
     }
@@ -92,7 +121,7 @@ class MemoryFileSystem::Impl {
     bool was_cut() const { return operations == power_off_operation; }
 
     void change_directory(DirectoryChange change) {
-        apply_to(change, names);
+        apply_to(change, names, directories);
         unsynced_changes.push_back(std::move(change));
     }
 
@@ -114,7 +143,8 @@ class MemoryFileSystem::Impl {
     Names names;
     Names durable_names;
     std::vector<DirectoryChange> unsynced_changes;
-    std::set<std::string> directories{"/"};
+    Directories directories{"/"};
+    Directories durable_directories{"/"};
 };
 
 class MemoryFileSystem::OpenFile final : public File {
@@ -229,6 +259,7 @@ IoResult<void> MemoryFileSystem::create_directories(const std::string& path) {
     }
     for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
         impl_->directories.insert(path.substr(0, end));
+        impl_->durable_directories.insert(path.substr(0, end));
         if (end == std::string::npos) {
             return {};
         }
@@ -237,13 +268,19 @@ IoResult<void> MemoryFileSystem::create_directories(const std::string& path) {
 
 IoResult<void> MemoryFileSystem::rename(const std::string& from, const std::string& to) {
     const auto found = impl_->names.find(from);
-    if (found == impl_->names.end()) {
+    const bool is_directory = impl_->directories.contains(from);
+    if (found == impl_->names.end() && !is_directory) {
         return error_of(errc::no_such_file_or_directory);
+    }
+    if (is_directory && impl_->directories.contains(to) && !list(to)->empty()) {
+        return error_of(errc::directory_not_empty);
     }
     const error_code failed = impl_->begin_operation();
     if (!failed || impl_->was_cut()) {
-        impl_->change_directory(
-            {.directory = directory_of(to), .from = from, .to = to, .node = found->second});
+        impl_->change_directory({.directory = directory_of(to),
+                                 .from = from,
+                                 .to = to,
+                                 .node = is_directory ? nullptr : found->second});
     }
     return failed ? IoResult<void>(failed) : IoResult<void>();
 }
@@ -293,10 +330,19 @@ IoResult<void> MemoryFileSystem::sync_directory(const std::string& directory) {
     if (const error_code failed = impl_->begin_operation()) {
         return failed;
     }
+    // With the renaming of a directory everything before it is durable too.
+    std::size_t everything_before = 0;
+    for (std::size_t i = 0; i < impl_->unsynced_changes.size(); ++i) {
+        const DirectoryChange& change = impl_->unsynced_changes[i];
+        if (change.directory == directory && is_of_directory(change)) {
+            everything_before = i;
+        }
+    }
     std::vector<DirectoryChange> rest;
-    for (DirectoryChange& change : impl_->unsynced_changes) {
-        if (change.directory == directory) {
-            apply_to(change, impl_->durable_names);
+    for (std::size_t i = 0; i < impl_->unsynced_changes.size(); ++i) {
+        DirectoryChange& change = impl_->unsynced_changes[i];
+        if (change.directory == directory || i < everything_before) {
+            apply_to(change, impl_->durable_names, impl_->durable_directories);
         } else {
             rest.push_back(std::move(change));
         }
@@ -343,7 +389,7 @@ void MemoryFileSystem::crash(Crash crash, std::uint64_t seed) {
         kept_changes = random.below(impl_->unsynced_changes.size() + 1);
     }
     for (std::size_t i = 0; i < kept_changes; ++i) {
-        apply_to(impl_->unsynced_changes[i], impl_->durable_names);
+        apply_to(impl_->unsynced_changes[i], impl_->durable_names, impl_->durable_directories);
     }
     impl_->unsynced_changes.clear();
     // How much is kept differs from crash to crash, so that nearly all and nearly nothing occur.
@@ -367,6 +413,7 @@ void MemoryFileSystem::crash(Crash crash, std::uint64_t seed) {
         node->content = node->durable;
     }
     impl_->names = impl_->durable_names;
+    impl_->directories = impl_->durable_directories;
     impl_->powered = true;
     impl_->power_off_operation = ~std::uint64_t{0};
     impl_->failures.clear();
@@ -387,6 +434,7 @@ void MemoryFileSystem::set_content(const std::string& path, std::string_view byt
     node->unsynced.clear();
     impl_->durable_names[path] = node;
     impl_->directories.insert(directory_of(path));
+    impl_->durable_directories.insert(directory_of(path));
 }
 
 void MemoryFileSystem::flip_bit(const std::string& path, std::uint64_t bit) {
@@ -414,7 +462,8 @@ std::vector<std::string> MemoryFileSystem::paths() const {
 
 std::unique_ptr<MemoryFileSystem> MemoryFileSystem::clone() const {
     auto copy = std::make_unique<MemoryFileSystem>();
-    copy->impl_->directories = impl_->directories;
+    copy->impl_->directories = impl_->durable_directories;
+    copy->impl_->durable_directories = impl_->durable_directories;
     for (const auto& [path, node] : impl_->durable_names) {
         copy->impl_->names[path] = std::make_shared<Node>(*node);
     }

@@ -389,3 +389,45 @@ TEST_CASE("router: a page for people") {
     CHECK(api.header("Allow") == "GET, HEAD, OPTIONS");
     CHECK(api.status("GET", "/?x=1") == 400);
 }
+
+TEST_CASE("cluster: a backup's head") {
+    ApiHarness api;
+    api.put("a", "x");
+    api.download = std::make_shared<const Download>(
+        Download{.cluster_id = 0xab, .index = 42, .bytes = 1000, .crc = 0x01020304});
+    CHECK(api.status("GET", "/v1/cluster/backup") == 200);
+    CHECK(api.operation.kind == Operation::Kind::backup);
+    CHECK(api.operation.consistency == Consistency::linearizable);
+    CHECK(api.exchange.response.later_bytes == 1000);
+    CHECK(api.exchange.response.body.empty());
+    CHECK(api.header("Content-Disposition") ==
+          "attachment; filename=\"cairn-00000000000000ab-42.backup\"");
+    CHECK(api.header("Repr-Digest") == "crc32c=:AQIDBA==:");
+    CHECK(api.header("Cairn-Consistency") == "linearizable");
+    std::string message;
+    append_response(api.exchange.response, true, message);
+    CHECK(message.find("\r\nContent-Length: 1000\r\n") != std::string::npos);
+    CHECK(message.find("\r\nContent-Type: application/octet-stream\r\n") != std::string::npos);
+    CHECK(message.ends_with("\r\n\r\n"));
+    // It doesn't stick to what is answered next.
+    CHECK(api.status("GET", "/v1/values/a") == 200);
+    CHECK_FALSE(api.exchange.response.later_bytes.has_value());
+
+    CHECK(api.status("GET", "/v1/cluster/backup?consistency=local&min_index=1&timeout=3s") == 200);
+    CHECK(api.operation.consistency == Consistency::local);
+    CHECK(api.operation.timeout_ms == 3000);
+    CHECK(api.status("GET", "/v1/cluster/backup?x=1") == 400);
+    CHECK(api.status("POST", "/v1/cluster/backup") == 405);
+    CHECK(api.header("Allow") == "GET, OPTIONS");
+    api.download = nullptr;
+    CHECK(api.status("GET", "/v1/cluster/backup") == 500);
+    CHECK(api.json()["detail"].get<std::string>().find("the disk said no") != std::string::npos);
+    CHECK_FALSE(api.exchange.response.later_bytes.has_value());
+    api.failure = Failure::overloaded;
+    CHECK(api.status("GET", "/v1/cluster/backup") == 503);
+    CHECK(api.code() == "OVERLOADED");
+    CHECK(api.header("Retry-After") == "10");
+    api.failure = Failure::no_leader;
+    CHECK(api.status("GET", "/v1/cluster/backup") == 503);
+    CHECK(api.code() == "UNAVAILABLE");
+}
