@@ -4,10 +4,10 @@
 // Used by one thread at a time. Deterministic: what a crash leaves depends on the seed alone. The
 // model: a write is unsynced until its file is synced, in sectors of 512 bytes of which a crash may
 // keep any; creations, renames and removals are unsynced until their directory is, and a crash
-// keeps a beginning of them, in their order (as a journal does). New directories are durable at once;
-// that one was renamed is durable, with everything before it, when the directory it came to is
-// synced. A sync that fails loses what it should have made durable, though reads still show it, as
-// the page cache does.
+// keeps a beginning of them, in their order (as a journal does). New directories are durable at
+// once; that one was renamed is durable, with everything before it, when the directory it came to
+// is synced. A sync that fails loses what it should have made durable, though reads still show it,
+// as the page cache does.
 #pragma once
 
 #include <cstdint>
