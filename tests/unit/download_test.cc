@@ -68,6 +68,17 @@ TEST_CASE("gateway: a download comes in pieces, and the connection goes on") {
     CHECK(played.download.expired());
 }
 
+TEST_CASE("gateway: an idle connection keeps no download") {
+    GatewayFixture fixture;
+    PlayedDownload played{.pieces = {"head", "foot"}};
+    played.play(fixture);
+    TestClient client = fixture.connect();
+    client.send(get_backup);
+    CHECK(fixture.wait_for_answer(client).body == "headfoot");
+    fixture.wait_for([&] { return played.download.expired(); });
+    CHECK(fixture.gateway->connection_count() == 1);
+}
+
 TEST_CASE("gateway: a download that fails half-way ends the connection") {
     GatewayFixture fixture;
     PlayedDownload played{.pieces = {"head", "middle", "foot"}, .fails_at = 1};

@@ -127,6 +127,7 @@ TEST_CASE("recover: the new cluster has everything, the old data is kept, and bo
     const auto before = contents_of(*data.files, sample_directory);
     const RecoverResult result = recover(*data.files);
     REQUIRE_MESSAGE(result.outcome == RecoverOutcome::done, result.reason);
+    data.files->crash(MemoryFileSystem::Crash::drop, 1);  // all of it is durable
     check_recovered(*data.files, data, 900);
     std::map<std::string, std::string> kept;
     for (const std::string& path : data.files->paths()) {

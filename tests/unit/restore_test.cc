@@ -64,6 +64,7 @@ TEST_CASE("restore: every founder begins with the same state, later by the leap"
     for (raft::NodeId id = 1; id <= 3; ++id) {
         const auto files = data.files->clone();
         REQUIRE(restore(*files, id) == "");
+        files->crash(MemoryFileSystem::Crash::drop, 1);  // all of it is durable
         std::string refusal;
         VerifiedState verified;
         const auto report = verify_data_directory(*files, target, refusal, &verified);
