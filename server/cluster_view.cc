@@ -1,5 +1,7 @@
 #include "server/cluster_view.h"
 
+#include <algorithm>
+
 namespace cairn::server {
 
 namespace {
@@ -33,13 +35,31 @@ void describe_peer(const raft::Node& node, const raft::PeerStatus& peer,
     }
 }
 
+// What is committed, and between two configurations still the old one: what can be relied on when
+// nodes are taken down.
+bool votes_for_sure(const raft::Configuration& committed, raft::NodeId id) {
+    const std::vector<raft::NodeId>& voters =
+        committed.is_joint() ? committed.outgoing_voters : committed.voters;
+    return std::binary_search(voters.begin(), voters.end(), id);
+}
+
+// Who comes and who goes are both members until that is committed.
+std::vector<raft::NodeId> members_of(const raft::Core& core) {
+    std::vector<raft::NodeId> members = core.configuration().members();
+    const std::vector<raft::NodeId> committed = core.committed_configuration().members();
+    members.insert(members.end(), committed.begin(), committed.end());
+    std::sort(members.begin(), members.end());
+    members.erase(std::unique(members.begin(), members.end()), members.end());
+    return members;
+}
+
 MemberStatus describe_member(const raft::Node& node, raft::NodeId id,
                              const std::vector<raft::PeerStatus>& peers,
                              const ClusterViewer& viewer) {
     const raft::Core& core = node.core();
     MemberStatus member;
     member.id = id;
-    member.voter = core.configuration().is_voter(id);
+    member.voter = votes_for_sure(core.committed_configuration(), id);
     member.state = "unknown";
     if (const raft::Member* detail = core.configuration().detail(id)) {
         member.raft_address = detail->address;
@@ -91,7 +111,7 @@ ClusterStatus describe_cluster(const raft::Node& node, const std::vector<raft::P
     status.applied_index = viewer.applied_index;
     status.last_index = core.log().last_index();
     status.ready = core.leader_id() != 0 && status.applied_index == status.commit_index;
-    for (const raft::NodeId id : core.configuration().members()) {
+    for (const raft::NodeId id : members_of(core)) {
         status.members.push_back(describe_member(node, id, peers, viewer));
     }
     return status;
