@@ -16,6 +16,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 #include <poll.h>
+#include <sys/socket.h>
 
 namespace {
 
@@ -63,7 +64,10 @@ class FakeMember {
         : answers_(std::move(answers)),
           acceptor_(context_, {boost::asio::ip::address_v4::loopback(), 0}),
           thread_([this] { serve(); }) {}
-    ~FakeMember() { thread_.join(); }
+    ~FakeMember() {
+        ::shutdown(acceptor_.native_handle(), SHUT_RD);  // nobody comes any more: ends accept()
+        thread_.join();
+    }
     FakeMember(const FakeMember&) = delete;
     FakeMember& operator=(const FakeMember&) = delete;
 
@@ -81,11 +85,14 @@ class FakeMember {
     void serve() {
         for (const Answer& answer : answers_) {
             tcp::socket socket(context_);
-            acceptor_.accept(socket);
+            boost::system::error_code error;
+            acceptor_.accept(socket, error);
+            if (error) {
+                return;
+            }
             ++asked_;
             std::string request;
             std::array<char, 4096> bytes;
-            boost::system::error_code error;
             while (!error && request.find("}") == std::string::npos) {
                 request.append(bytes.data(), socket.read_some(boost::asio::buffer(bytes), error));
             }
