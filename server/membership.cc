@@ -278,15 +278,14 @@ bool Membership::lead(Request& request) {
         hand_over_();  // again when it came to nothing
         return false;  // the next leader does it
     }
-    if (error == raft::ChangeError::none && planned.next.is_joint() &&
-        !hears_quorum(request, planned.next)) {
-        if (now_ns_ - request.led_ns < options_.hear_ns) {
-            return false;
-        }
-        error = raft::ChangeError::no_quorum;
-    }
     if (error == raft::ChangeError::none) {
-        error = node_.change_configuration(planned.next, now_ns_).error;
+        const bool heard = !planned.next.is_joint() || hears_quorum(request, planned.next);
+        error = heard ? node_.change_configuration(planned.next, now_ns_).error
+                      : raft::ChangeError::no_quorum;
+    }
+    // A leader that is new has yet to hear the others.
+    if (error == raft::ChangeError::no_quorum && now_ns_ - request.led_ns < options_.hear_ns) {
+        return false;
     }
     if (error == raft::ChangeError::none) {
         spdlog::info("{} node {}", request.remove ? "removing" : "adding", id);
