@@ -64,11 +64,7 @@ PeerAcceptor::PeerAcceptor(net::io_context& context, const TcpTransportOptions& 
       acceptor_(context),
       accept_timer_(context),
       deadline_timer_(context),
-      log_once_(logged_refusals_max) {
-    for (const PeerAddress& peer : options.peers) {
-        members_.push_back({peer.id, {}, 0, false});
-    }
-}
+      log_once_(logged_refusals_max) {}
 
 HandshakeExpectation PeerAcceptor::expectation() const {
     return {cluster_id_, node_id_, members_, removed_};

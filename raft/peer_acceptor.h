@@ -84,6 +84,8 @@ class PeerAcceptor : public std::enable_shared_from_this<PeerAcceptor> {
     const std::uint64_t frame_bytes_max_;
     const std::chrono::milliseconds handshake_timeout_;
     const std::size_t connections_max_;
+    // Empty until set_members(): who has only been told where others are knows nothing of their
+    // disks, and must not send away one that was given another.
     std::vector<Member> members_;
     std::vector<NodeId> removed_;
     PeerAcceptorEvents& events_;

@@ -437,6 +437,25 @@ TEST_CASE("transport: after stop() nothing is called, whatever was going on") {
     }
 }
 
+TEST_CASE("transport: who doesn't know the members hears one that lost its data once") {
+    net::io_context context;
+    const std::uint16_t port_1 = free_port(context);
+    const std::uint16_t port_2 = free_port(context);
+    TcpTransportOptions repaired = make_options(1, port_1, {{2, "127.0.0.1", port_2}});
+    repaired.disk_id = 12;
+    repaired.replaced_disk_id = 11;
+    // It begins empty: all it has is where to find the others.
+    TestNode empty(context, make_options(2, port_2, {{1, "127.0.0.1", port_1}}));
+    TestNode node(context, repaired);
+    REQUIRE(run_until(context, [&] { return empty.heard() && node.connected(); }));
+    CHECK(empty.recorder.replaced_disks.empty());
+    // Once it knows the members, what their disks are counts: with none noted, it must be.
+    empty.transport->set_members(
+        std::vector<Member>{{1, "127.0.0.1:" + std::to_string(port_1), 0, false}}, {});
+    REQUIRE(run_until(context, [&] { return !empty.recorder.replaced_disks.empty(); }));
+    CHECK(empty.recorder.replaced_disks == std::map<NodeId, std::uint64_t>{{1, 12}});
+}
+
 TEST_CASE("transport: listening and names") {
     net::io_context context;
     TestNode first(context, make_options(1, 0, {}));
