@@ -1,0 +1,223 @@
+#include "tests/sim/observer.h"
+
+#include <algorithm>
+
+#include "raft/quorum.h"
+
+namespace cairn::sim {
+
+void Observer::on_start(raft::NodeId id, const raft::CoreStart& start, const Durable& durable) {
+    Watched& one = nodes_[id];
+    require(start.hard_state.term >= durable.hard_state.term, "node ", id, " forgot its term");
+    require(start.hard_state.term > durable.hard_state.term ||
+                start.hard_state.voted_for == durable.hard_state.voted_for ||
+                durable.hard_state.voted_for == 0,
+            "node ", id, " forgot its vote");
+    require(start.base.index >= durable.snapshot_index, "node ", id, " lost its snapshot of ",
+            durable.snapshot_index);
+    const raft::Index first = start.base.index + 1;
+    const auto at_base = durable.entries.find(start.base.index);
+    if (at_base != durable.entries.end() && at_base->second.term != start.base.term) {
+        trace_.sometimes("log replaced by a snapshot");
+    }
+    for (auto entry = durable.entries.upper_bound(start.base.index); entry != durable.entries.end();
+         ++entry) {
+        const auto& [index, place] = *entry;
+        // What a batch that was not reported replaced is gone rightly: then the term is newer.
+        const bool there = index - first < start.entries.size();
+        // So it is when a snapshot was installed that the log doesn't match.
+        const bool replaced =
+            (!start.entries.empty() && start.entries.back().term > place.term) ||
+            (at_base != durable.entries.end() && at_base->second.term != start.base.term);
+        require(replaced || (there && start.entries[index - first].term == place.term &&
+                             digest_of(start.entries[index - first]) == place.digest),
+                "node ", id, " lost its durable entry ", index);
+    }
+    one.running = true;
+    one.durable = &durable;
+    one.term = start.hard_state.term;
+    one.commit = start.base.index;
+    one.applied = start.base.index;
+    one.leading = false;
+    one.last_index = start.base.index;
+    one.truncations = 0;
+    one.configuration_version = 0;
+}
+
+void Observer::on_disk_lost(raft::NodeId id, const Durable& durable) {
+    nodes_[id].lost.push_back(durable);
+    nodes_[id].durable = nullptr;
+}
+
+void Observer::on_step(raft::NodeId id, const server::Replica& replica) {
+    Watched& one = nodes_.at(id);
+    const raft::Core& core = replica.node().core();
+    require(core.term() >= one.term, "the term of node ", id, " went back");
+    require(core.commit_index() >= one.commit, "the commit index of node ", id, " went back");
+    require(core.commit_index() <= core.log().last_index(), "node ", id,
+            " committed beyond its log");
+    if (core.is_leader() != one.leading || core.term() != one.term) {
+        trace_.note(id, core.is_leader() ? "leads" : "follows", core.term(), core.leader_id());
+    }
+    check_log(one, core);
+    check_leadership(one, core);
+    check_commit(one, core);
+    check_applied(one, replica);
+    one.term = core.term();
+    one.leading = core.is_leader();
+    one.commit = core.commit_index();
+    if (one.configuration_version != core.configurations().version()) {
+        one.configuration_version = core.configurations().version();
+        one.configuration = core.configuration();
+    }
+}
+
+void Observer::check_leadership(Watched& one, const raft::Core& core) {
+    if (!core.is_leader()) {
+        if (one.leading) {
+            trace_.sometimes("leader stepped down");
+        }
+        return;
+    }
+    if (one.leading && one.term == core.term()) {
+        return;
+    }
+    const auto [known, fresh] = leaders_.emplace(core.term(), core.id());
+    require(known->second == core.id() && fresh, "two leaders in term ", core.term(), ": ",
+            known->second, " and ", core.id());
+    require(one.durable->hard_state.term == core.term() &&
+                one.durable->hard_state.voted_for == core.id(),
+            "node ", core.id(), " leads before its own vote is durable");
+    trace_.sometimes("leader elected");
+    for (raft::Index index = std::max<raft::Index>(core.log().base().index, 1);
+         index <= reference_.last_index(); ++index) {
+        require(core.log().matches(index, reference_.at(index).term), "leader ", core.id(),
+                " of term ", core.term(), " lacks committed entry ", index);
+    }
+}
+
+// Two entries with the same index and term are the same, and so is what is before them.
+void Observer::check_log(Watched& one, const raft::Core& core) {
+    const raft::Log& log = core.log();
+    raft::Index from = one.last_index + 1;
+    if (core.statistics().truncations != one.truncations || log.last_index() < one.last_index) {
+        trace_.sometimes("log truncated");
+        from = 1;
+    }
+    for (raft::Index index = std::max(from, log.first_index()); index <= log.last_index();
+         ++index) {
+        const raft::Entry& entry = log.at(index);
+        const Appended appended{digest_of(entry), log.term_at(index - 1).value_or(0)};
+        const auto [known, fresh] = appended_.emplace(std::pair(index, entry.term), appended);
+        require(fresh || (known->second.digest == appended.digest &&
+                          known->second.previous_term == appended.previous_term),
+                "node ", core.id(), ": another entry ", index, " of term ", entry.term,
+                " than elsewhere");
+    }
+    one.last_index = log.last_index();
+    one.truncations = core.statistics().truncations;
+}
+
+bool Observer::durable_on_quorum(const raft::Entry& entry,
+                                 const raft::Configuration& configuration) {
+    return raft::quorum_vote(configuration, [&](raft::NodeId id) {
+               const Watched& one = nodes_[id];
+               const bool lost = std::any_of(
+                   one.lost.begin(), one.lost.end(),
+                   [&](const Durable& durable) { return durable.has(entry.index, entry.term); });
+               const bool has =
+                   lost || (one.durable != nullptr && one.durable->has(entry.index, entry.term));
+               return has ? 1 : -1;
+           }) == raft::VoteResult::won;
+}
+
+void Observer::check_commit(Watched& one, const raft::Core& core) {
+    const raft::Log& log = core.log();
+    for (raft::Index index = one.commit + 1; index <= core.commit_index(); ++index) {
+        if (index <= log.base().index) {
+            require(index <= reference_.last_index(), "node ", core.id(),
+                    " has a snapshot of what nobody committed");
+            continue;
+        }
+        const raft::Entry& entry = log.at(index);
+        if (index <= reference_.last_index()) {
+            require(digest_of(entry) == reference_.at(index).digest, "node ", core.id(),
+                    " committed another entry ", index);
+            continue;
+        }
+        // A change of the configuration may follow in the very step that committed.
+        require(durable_on_quorum(entry, core.configuration()) ||
+                    durable_on_quorum(entry, core.committed_configuration()) ||
+                    durable_on_quorum(entry, one.configuration),
+                "node ", core.id(), " committed ", index, " before a quorum has it durable");
+        reference_.append(entry, queue_.now_ns());
+        if (entry.kind == raft::EntryKind::configuration) {
+            trace_.sometimes("configuration committed");
+        }
+    }
+    if (core.is_leader() && one.leading && core.commit_index() > one.commit) {
+        require(log.term_at(core.commit_index()) == core.term(), "leader ", core.id(),
+                " committed an entry of an earlier term by counting");
+    }
+    reference_.maybe_take_digest(false);
+}
+
+void Observer::check_applied(Watched& one, const server::Replica& replica) {
+    const fsm::StateMachine& machine = replica.state_machine();
+    const raft::Index applied = machine.applied_index();
+    require(applied >= one.applied, "node ", replica.node().core().id(), " applied backwards");
+    require(applied <= reference_.last_index(), "node ", replica.node().core().id(),
+            " applied what isn't committed");
+    if (applied == one.applied) {
+        return;
+    }
+    one.applied = applied;
+    if (const std::optional<std::uint64_t> digest = reference_.digest_at(applied)) {
+        require(machine.digest() == *digest, "node ", replica.node().core().id(),
+                " has another state at ", applied);
+        trace_.sometimes("digest compared");
+    }
+}
+
+void Observer::check_same_state(raft::NodeId id, const server::Replica& replica) {
+    const fsm::StateMachine& machine = replica.state_machine();
+    require(machine.applied_index() == reference_.last_index(), "node ", id, " applied ",
+            machine.applied_index(), " of ", reference_.last_index());
+    reference_.maybe_take_digest(true);
+    require(machine.digest() == *reference_.digest_at(machine.applied_index()), "node ", id,
+            " ends with another state");
+}
+
+// A message may only say what its sender will still know after a crash.
+void Observer::on_send(raft::NodeId id, const raft::Core& core,
+                       const raft::Message& message) const {
+    const auto found = nodes_.find(id);
+    if (found == nodes_.end() || found->second.durable == nullptr) {
+        return;
+    }
+    const Durable& durable = *found->second.durable;
+    const raft::Header& header = raft::header_of(message);
+    const auto* vote = std::get_if<raft::RequestVote>(&message);
+    const auto* vote_reply = std::get_if<raft::RequestVoteReply>(&message);
+    const auto* append_reply = std::get_if<raft::AppendEntriesReply>(&message);
+    if ((vote != nullptr && vote->pre_vote) || (vote_reply != nullptr && vote_reply->pre_vote)) {
+        return;
+    }
+    require(header.term <= durable.hard_state.term, "node ", id, " spoke in term ", header.term,
+            " before that was durable");
+    const bool later_term = durable.hard_state.term > header.term;
+    require(vote == nullptr || later_term || durable.hard_state.voted_for == id, "node ", id,
+            " asked for votes before its own was durable");
+    require(vote_reply == nullptr || !vote_reply->granted || later_term ||
+                durable.hard_state.voted_for == header.to,
+            "node ", id, " gave a vote that isn't durable");
+    if (append_reply != nullptr && !append_reply->rejected && header.term == core.term()) {
+        const raft::Index match = append_reply->match_index;
+        const std::optional<raft::Term> term = core.log().term_at(match);
+        require(
+            match == 0 || match <= core.log().base().index || (term && durable.has(match, *term)),
+            "node ", id, " vouched for ", match, ", which isn't durable");
+    }
+}
+
+}  // namespace cairn::sim

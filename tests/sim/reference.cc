@@ -1,0 +1,131 @@
+#include "tests/sim/reference.h"
+
+#include <algorithm>
+
+#include "tests/sim/disk.h"
+
+namespace cairn::sim {
+
+namespace {
+
+constexpr raft::Index digest_interval = 24;
+
+std::uint64_t digest_of(const std::optional<fsm::Value>& value) {
+    if (!value) {
+        return 1;
+    }
+    return mix(hash_of(*value->bytes) ^ mix(value->index) ^
+               mix(static_cast<std::uint64_t>(value->deadline_ns) + 7));
+}
+
+}  // namespace
+
+std::uint64_t digest_of(const fsm::Event& event) {
+    std::uint64_t digest = hash_of(event.name);
+    for (const std::uint64_t word :
+         {static_cast<std::uint64_t>(event.kind), std::uint64_t{event.expired}, event.at_index,
+          std::uint64_t{event.at_position}, digest_of(event.value), digest_of(event.prev_value)}) {
+        digest = mix(digest ^ word);
+    }
+    return digest;
+}
+
+void Reference::append(const raft::Entry& entry, std::int64_t now_ns) {
+    require(entry.index == log_.size() + 1, "the observer missed entry ", log_.size() + 1);
+    require(log_.empty() || entry.stamp_ns >= log_.back().stamp_ns, "log time went back at ",
+            entry.index);
+    require(log_.empty() || entry.term >= log_.back().term, "terms go back at ", entry.index);
+    const bool command = entry.kind == raft::EntryKind::command;
+    std::vector<fsm::Event> events;
+    Committed committed{entry.term,     digest_of(entry), hash_of(entry.payload.view()),
+                        entry.stamp_ns, now_ns,           {}};
+    committed.output = machine_.apply(entry.index, entry.stamp_ns,
+                                      command ? entry.payload.view() : std::string_view(), events);
+    if (command) {
+        ++times_committed_[committed.payload_hash];
+    }
+    if (committed.output.replayed) {
+        trace_.sometimes("idempotent replay");
+        const raft::Index first = committed.output.first_applied_index;
+        require(first < entry.index && !at(first).output.replayed &&
+                    at(first).payload_hash == committed.payload_hash,
+                "entry ", entry.index, " replays ", first, ", which isn't the same request");
+    }
+    log_.push_back(std::move(committed));
+    for (fsm::Event& event : events) {
+        take(event, entry.stamp_ns, now_ns);
+        events_.push_back(std::move(event));
+    }
+}
+
+void Reference::take(const fsm::Event& event, std::int64_t stamp_ns, std::int64_t now_ns) {
+    std::optional<fsm::Value> value;
+    if (event.kind != fsm::Event::Kind::deleted) {
+        value = event.value;
+    }
+    versions_[event.name].push_back({event.at_index, value});
+    if (!event.expired) {
+        return;
+    }
+    trace_.sometimes("value expired");
+    const std::int64_t deadline_ns = event.value.deadline_ns;
+    require(deadline_ns != 0 && deadline_ns <= stamp_ns, event.name, " expired early, at ",
+            event.at_index);
+    const auto asked = asked_ns_.find(hash_of(*event.value.bytes));
+    require(asked != asked_ns_.end(), "nobody asked for a value that expired");
+    const std::int64_t ttl_ns = deadline_ns - at(event.value.index).stamp_ns;
+    require(now_ns - asked->second >= ttl_ns / 1000 * (1000 - drift_per_mille_) - 1 * ms,
+            event.name, " with a ttl of ", ttl_ns, " ns was gone after ", now_ns - asked->second);
+}
+
+std::optional<std::uint64_t> Reference::digest_at(raft::Index index) const {
+    const auto found = digests_.find(index);
+    return found == digests_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Reference::maybe_take_digest(bool certainly) {
+    const raft::Index last = digests_.empty() ? 0 : digests_.rbegin()->first;
+    if (certainly || log_.size() >= last + digest_interval) {
+        digests_[log_.size()] = machine_.digest();
+    }
+}
+
+const fsm::Value* Reference::value_at(const std::string& name, raft::Index index) const {
+    const auto found = versions_.find(name);
+    if (found == versions_.end()) {
+        return nullptr;
+    }
+    const std::vector<Version>& all = found->second;
+    const auto after =
+        std::upper_bound(all.begin(), all.end(), index,
+                         [](raft::Index i, const Version& version) { return i < version.index; });
+    return after == all.begin() || !std::prev(after)->value ? nullptr : &*std::prev(after)->value;
+}
+
+std::vector<std::string> Reference::names_at(const std::string& prefix, raft::Index index) const {
+    std::vector<std::string> names;
+    for (const auto& [name, versions] : versions_) {
+        if (name.starts_with(prefix) && value_at(name, index) != nullptr) {
+            names.push_back(name);
+        }
+    }
+    return names;
+}
+
+std::size_t Reference::first_after(const fsm::Cursor& cursor) const {
+    const auto found =
+        std::partition_point(events_.begin(), events_.end(), [&](const fsm::Event& event) {
+            return event.at_index < cursor.index ||
+                   (event.at_index == cursor.index && cursor.position != fsm::Cursor::whole_entry &&
+                    event.at_position < cursor.position) ||
+                   (event.at_index == cursor.index && cursor.position == fsm::Cursor::whole_entry);
+        });
+    return static_cast<std::size_t>(found - events_.begin());
+}
+
+std::size_t Reference::times_committed(std::uint64_t payload_hash) const {
+    const auto found = times_committed_.find(payload_hash);
+    return found == times_committed_.end() ? 0 : found->second;
+}
+
+}  // namespace cairn::sim

@@ -1,0 +1,82 @@
+// What the cluster has agreed on, as the observer saw it: the one log of committed entries, applied
+// to a state machine of its own, with every value that every name ever had, every event and every
+// output. What nodes and clients see is held against it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "fsm/history.h"
+#include "fsm/state_machine.h"
+#include "raft/types.h"
+#include "tests/sim/trace.h"
+
+namespace cairn::sim {
+
+std::uint64_t digest_of(const fsm::Event& event);
+
+class Reference {
+ public:
+    struct Committed {
+        raft::Term term = 0;
+        std::uint64_t digest = 0;
+        std::uint64_t payload_hash = 0;
+        std::int64_t stamp_ns = 0;
+        std::int64_t seen_ns = 0;  // virtual time
+        fsm::Output output;
+    };
+
+    explicit Reference(Trace& trace) : trace_(trace) {}
+
+    raft::Index last_index() const { return log_.size(); }
+    const Committed& at(raft::Index index) const { return log_.at(index - 1); }
+    // The entry after last_index() is committed.
+    void append(const raft::Entry& entry, std::int64_t now_ns);
+
+    // The digest of the state after `index`, where it was taken.
+    std::optional<std::uint64_t> digest_at(raft::Index index) const;
+    // Takes it now, if it is some time since it last was.
+    void maybe_take_digest(bool certainly);
+
+    // As of `index`; null: there was none.
+    const fsm::Value* value_at(const std::string& name, raft::Index index) const;
+    std::vector<std::string> names_at(const std::string& prefix, raft::Index index) const;
+    const std::vector<fsm::Event>& events() const { return events_; }
+    // Of those in events(): the first one after that place.
+    std::size_t first_after(const fsm::Cursor& cursor) const;
+
+    // How often a command with these bytes is in the log, and was done.
+    std::size_t times_committed(std::uint64_t payload_hash) const;
+    const fsm::StateMachine& machine() const { return machine_; }
+
+    // When a value with these bytes was first asked for.
+    void note_asked(const std::string& bytes, std::int64_t now_ns) {
+        asked_ns_.emplace(hash_of(bytes), now_ns);
+    }
+    // Of log time, what clocks may be ahead of virtual time.
+    void set_drift(int per_mille) { drift_per_mille_ = per_mille; }
+
+ private:
+    struct Version {
+        raft::Index index = 0;
+        std::optional<fsm::Value> value;
+    };
+    void take(const fsm::Event& event, std::int64_t stamp_ns, std::int64_t now_ns);
+
+    Trace& trace_;
+    std::vector<Committed> log_;
+    fsm::StateMachine machine_;
+    std::vector<fsm::Event> events_;
+    std::map<std::string, std::vector<Version>> versions_;
+    std::map<raft::Index, std::uint64_t> digests_;
+    // order-free: iterated nowhere
+    std::unordered_map<std::uint64_t, std::size_t> times_committed_;
+    std::unordered_map<std::uint64_t, std::int64_t> asked_ns_;
+    int drift_per_mille_ = 0;
+};
+
+}  // namespace cairn::sim

@@ -1,0 +1,167 @@
+#include "tests/sim/watchers.h"
+
+#include <utility>
+
+namespace cairn::sim {
+
+Watchers::Watchers(Surroundings surroundings, Nodes& nodes) : world_(surroundings), nodes_(nodes) {
+    watchers_.resize(static_cast<std::size_t>(world_.swarm.watchers));
+    std::uint64_t number = 0;
+    for (Watcher& watcher : watchers_) {
+        watcher.random = world_.random.stream("watcher", number);
+        watcher.prefix = number % 3 == 0 ? "" : number % 3 == 1 ? "even/" : "odd/";
+        ++number;
+    }
+}
+
+void Watchers::start() {
+    for (Watcher& watcher : watchers_) {
+        connect_later(watcher);
+    }
+}
+
+void Watchers::connect_later(Watcher& watcher) {
+    watcher.open = false;
+    watcher.at = 0;
+    const std::uint64_t attempt = ++watcher.attempt;
+    world_.queue.after(watcher.random.around(50 * ms), [this, &watcher, attempt] {
+        if (watcher.attempt == attempt) {
+            connect(watcher);
+        }
+    });
+}
+
+void Watchers::connect(Watcher& watcher) {
+    std::vector<raft::NodeId> ids;
+    for (const auto& [id, node] : nodes_) {
+        ids.push_back(id);
+    }
+    const raft::NodeId at = watcher.random.pick(ids);
+    const std::uint64_t attempt = ++watcher.attempt;
+    const auto open = std::make_shared<server::StreamOpen>();
+    open->name = watcher.prefix;
+    open->prefix = true;
+    if (watcher.cursor) {
+        open->after_index = watcher.cursor->index;
+        open->after_position = watcher.cursor->position;
+    }
+    open->on_done = [this, &watcher, attempt, answer = open.get()] {
+        if (watcher.attempt == attempt) {
+            on_opened(watcher, *answer);
+        }
+    };
+    if (!nodes_.at(at)->open_stream(open)) {
+        connect_later(watcher);
+        return;
+    }
+    watcher.at = at;
+    const std::int64_t stays_ns = watcher.random.around(5 * second);
+    world_.queue.after(stays_ns, [this, &watcher, attempt] {
+        if (watcher.attempt == attempt) {
+            connect_later(watcher);
+        }
+    });
+}
+
+void Watchers::on_opened(Watcher& watcher, const server::StreamOpen& open) {
+    if (open.failure != server::Failure::none) {
+        connect_later(watcher);
+        return;
+    }
+    watcher.open = true;
+    const Reference& reference = world_.observer.reference();
+    if (watcher.cursor && !open.gap) {
+        world_.trace.sometimes("stream resumed");
+        for (const fsm::Event& event : open.replay) {
+            see(watcher, event);
+        }
+        see_all_up_to(watcher, open.applied_index);
+        return;
+    }
+    if (open.gap) {
+        world_.trace.sometimes("stream told of a gap");
+        require(open.applied_index >= watcher.cursor->index || open.present.empty() ||
+                    open.applied_index > 0,
+                "a gap that leads back");
+    }
+    const std::vector<std::string> names = reference.names_at(watcher.prefix, open.applied_index);
+    require(names.size() == open.present.size(), "a stream at ", open.applied_index,
+            " begins with ", open.present.size(), " values of ", names.size());
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        const fsm::Value& expected = *reference.value_at(names[i], open.applied_index);
+        require(open.present[i].name == names[i] && open.present[i].value.index == expected.index &&
+                    *open.present[i].value.bytes == *expected.bytes,
+                "a stream at ", open.applied_index, " begins with another ", names[i]);
+    }
+    watcher.cursor = fsm::Cursor{open.applied_index, fsm::Cursor::whole_entry};
+}
+
+void Watchers::on_batch(raft::NodeId node, const server::EventBatch& batch) {
+    for (Watcher& watcher : watchers_) {
+        if (!watcher.open || watcher.at != node) {
+            continue;
+        }
+        if (batch.history_lost) {
+            world_.trace.sometimes("stream lost its history");
+            connect_later(watcher);
+            continue;
+        }
+        for (const fsm::Event& event : batch.events) {
+            if (event.name.starts_with(watcher.prefix) &&
+                *watcher.cursor < fsm::Cursor::after(event)) {
+                see(watcher, event);
+            }
+        }
+        see_all_up_to(watcher, batch.applied_index);
+    }
+}
+
+// It must be the very next one.
+void Watchers::see(Watcher& watcher, const fsm::Event& event) {
+    const std::vector<fsm::Event>& events = world_.observer.reference().events();
+    std::size_t next = world_.observer.reference().first_after(*watcher.cursor);
+    while (next < events.size() && !events[next].name.starts_with(watcher.prefix)) {
+        ++next;
+    }
+    require(next < events.size(), "a stream tells of ", event.name, " at ", event.at_index,
+            ", which nobody agreed on");
+    require(digest_of(events[next]) == digest_of(event), "a stream at node ", watcher.at,
+            " tells of ", event.name, " at ", event.at_index, ", but next is ", events[next].name,
+            " at ", events[next].at_index);
+    watcher.cursor = fsm::Cursor::after(event);
+    world_.trace.sometimes("event seen");
+}
+
+void Watchers::see_all_up_to(Watcher& watcher, raft::Index index) {
+    const fsm::Cursor there{index, fsm::Cursor::whole_entry};
+    if (there < *watcher.cursor || there == *watcher.cursor) {
+        return;
+    }
+    const Reference& reference = world_.observer.reference();
+    const std::vector<fsm::Event>& events = reference.events();
+    for (std::size_t i = reference.first_after(*watcher.cursor);
+         i < events.size() && events[i].at_index <= index; ++i) {
+        require(!events[i].name.starts_with(watcher.prefix), "a stream at node ", watcher.at,
+                " left out ", events[i].name, " at ", events[i].at_index);
+    }
+    watcher.cursor = there;
+}
+
+void Watchers::on_down(raft::NodeId node) {
+    for (Watcher& watcher : watchers_) {
+        if (watcher.at == node) {
+            connect_later(watcher);
+        }
+    }
+}
+
+bool Watchers::have_seen(raft::Index index) const {
+    for (const Watcher& watcher : watchers_) {
+        if (!watcher.cursor || watcher.cursor->index < index) {
+            return false;
+        }
+    }
+    return true;
+}
+
+}  // namespace cairn::sim

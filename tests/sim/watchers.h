@@ -1,0 +1,51 @@
+// Readers of streams: each follows a prefix at some node, moves on to another one with its cursor
+// when that goes down or for no reason, and holds what it is told against the events that the
+// cluster has agreed on: all of them, in order, each once, unless it is told of a gap.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fsm/history.h"
+#include "server/backend.h"
+#include "tests/sim/clients.h"
+
+namespace cairn::sim {
+
+class Watchers {
+ public:
+    Watchers(Surroundings surroundings, Nodes& nodes);
+
+    void start();
+    void on_batch(raft::NodeId node, const server::EventBatch& batch);
+    void on_down(raft::NodeId node);
+    void finish() { finishing_ = true; }
+    // Everybody has come up to here.
+    bool have_seen(raft::Index index) const;
+
+ private:
+    struct Watcher {
+        Random random{0};
+        std::string prefix;
+        raft::NodeId at = 0;  // 0: nowhere
+        bool open = false;
+        std::uint64_t attempt = 0;
+        std::optional<fsm::Cursor> cursor;
+    };
+
+    void connect(Watcher& watcher);
+    void connect_later(Watcher& watcher);
+    void on_opened(Watcher& watcher, const server::StreamOpen& open);
+    void see(Watcher& watcher, const fsm::Event& event);
+    void see_all_up_to(Watcher& watcher, raft::Index index);
+
+    Surroundings world_;
+    Nodes& nodes_;
+    std::vector<Watcher> watchers_;
+    bool finishing_ = false;
+};
+
+}  // namespace cairn::sim
