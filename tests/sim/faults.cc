@@ -203,34 +203,19 @@ void Faults::fill_disk() {
     }
 }
 
-const raft::Configuration* Faults::newest_configuration() const {
-    const raft::Configuration* newest = nullptr;
-    raft::Index commit = 0;
-    for (const auto& [id, node] : nodes_) {
-        if (node->is_running()) {
-            const raft::Core& core = node->replica().node().core();
-            if (newest == nullptr || core.commit_index() > commit) {
-                newest = &core.committed_configuration();
-                commit = core.commit_index();
-            }
-        }
-    }
-    return newest;
-}
-
 // Whether the damaged one isn't a voter with its present disk yet.
 bool Faults::is_impaired() {
     if (damaged_ == 0) {
         return false;
     }
-    const raft::Configuration* configuration = newest_configuration();
+    const raft::Configuration& configuration = newest_configuration();
     const SimNode& node = *nodes_.at(damaged_);
-    if (configuration == nullptr || !node.is_running()) {
+    if (!node.is_running()) {
         return true;
     }
-    const raft::Member* member = configuration->detail(damaged_);
-    const bool well = !configuration->contains(damaged_) ||
-                      (configuration->is_voter(damaged_) && !configuration->is_joint() &&
+    const raft::Member* member = configuration.detail(damaged_);
+    const bool well = !configuration.contains(damaged_) ||
+                      (configuration.is_voter(damaged_) && !configuration.is_joint() &&
                        member != nullptr && member->disk_id == node.disk_id());
     if (well) {
         damaged_ = 0;
@@ -243,9 +228,9 @@ bool Faults::may_damage(raft::NodeId id) {
     if (!world_.swarm.flips_bits || !random_.chance(5000) || is_impaired()) {
         return false;
     }
-    const raft::Configuration* configuration = newest_configuration();
-    return configuration != nullptr && !configuration->is_joint() &&
-           configuration->voters.size() >= 3 && configuration->is_voter(id);
+    const raft::Configuration& configuration = newest_configuration();
+    return !configuration.is_joint() && configuration.voters.size() >= 3 &&
+           configuration.is_voter(id);
 }
 
 void Faults::ask(std::shared_ptr<server::Operation> operation) {
@@ -278,14 +263,11 @@ void Faults::change_members() {
     if (is_impaired()) {
         return;
     }
-    const raft::Configuration* configuration = newest_configuration();
-    if (configuration == nullptr) {
-        return;
-    }
-    const bool many = configuration->voters.size() > 4;
+    const raft::Configuration& configuration = newest_configuration();
+    const bool many = configuration.voters.size() > 4;
     if (newest_node_ < nodes_max && !many && random_.chance(6000)) {
         add_member();
-    } else if (configuration->voters.size() > 1) {
+    } else if (configuration.voters.size() > 1) {
         remove_member();
     }
 }
@@ -314,7 +296,7 @@ void Faults::add_member() {
 }
 
 void Faults::remove_member() {
-    std::vector<raft::NodeId> members = newest_configuration()->members();
+    std::vector<raft::NodeId> members = newest_configuration().members();
     auto operation = std::make_shared<server::Operation>();
     operation->kind = server::Operation::Kind::remove_member;
     operation->member = random_.pick(members);
@@ -323,13 +305,10 @@ void Faults::remove_member() {
 }
 
 void Faults::transfer() {
-    const raft::Configuration* configuration = newest_configuration();
-    if (configuration == nullptr || configuration->voters.empty()) {
-        return;
-    }
+    const raft::Configuration& configuration = newest_configuration();
     auto operation = std::make_shared<server::Operation>();
     operation->kind = server::Operation::Kind::transfer_leadership;
-    operation->member = random_.pick(configuration->voters);
+    operation->member = random_.pick(configuration.voters);
     ask(operation);
 }
 
@@ -350,12 +329,9 @@ void Faults::stop() {
 }
 
 void Faults::bring_everybody_up() {
-    const raft::Configuration* configuration = newest_configuration();
-    if (configuration != nullptr) {
-        for (const raft::NodeId id : std::vector<raft::NodeId>(configuration->members())) {
-            if (!nodes_.contains(id)) {
-                create(id, true);
-            }
+    for (const raft::NodeId id : newest_configuration().members()) {
+        if (!nodes_.contains(id)) {
+            create(id, true);
         }
     }
     for (const auto& [id, node] : nodes_) {

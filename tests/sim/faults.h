@@ -54,7 +54,9 @@ class Faults {
              std::int64_t lasts_ns, bool both_ways);
     bool may_damage(raft::NodeId id);
     bool is_impaired();
-    const raft::Configuration* newest_configuration() const;
+    const raft::Configuration& newest_configuration() const {
+        return world_.observer.reference().configuration();
+    }
     void create(raft::NodeId id, bool joined);
 
     Surroundings world_;

@@ -137,6 +137,9 @@ void Observer::check_commit(Watched& one, const raft::Core& core) {
         if (index <= log.base().index) {
             require(index <= reference_.last_index(), "node ", core.id(),
                     " has a snapshot of what nobody committed");
+            if (index == log.base().index) {
+                trace_.sometimes("snapshot installed");
+            }
             continue;
         }
         const raft::Entry& entry = log.at(index);

@@ -41,6 +41,10 @@ void Reference::append(const raft::Entry& entry, std::int64_t now_ns) {
                         entry.stamp_ns, now_ns,           {}};
     committed.output = machine_.apply(entry.index, entry.stamp_ns,
                                       command ? entry.payload.view() : std::string_view(), events);
+    if (entry.kind == raft::EntryKind::configuration) {
+        require(raft::decode_configuration(entry.payload.view(), configuration_),
+                "a configuration that can't be read was committed at ", entry.index);
+    }
     if (command) {
         ++times_committed_[committed.payload_hash];
     }

@@ -12,6 +12,7 @@
 
 #include "fsm/history.h"
 #include "fsm/state_machine.h"
+#include "raft/configuration.h"
 #include "raft/types.h"
 #include "tests/sim/trace.h"
 
@@ -53,6 +54,10 @@ class Reference {
     std::size_t times_committed(std::uint64_t payload_hash) const;
     const fsm::StateMachine& machine() const { return machine_; }
 
+    // The newest that is committed.
+    const raft::Configuration& configuration() const { return configuration_; }
+    void found(const raft::Configuration& founders) { configuration_ = founders; }
+
     // When a value with these bytes was first asked for.
     void note_asked(const std::string& bytes, std::int64_t now_ns) {
         asked_ns_.emplace(hash_of(bytes), now_ns);
@@ -70,6 +75,7 @@ class Reference {
     Trace& trace_;
     std::vector<Committed> log_;
     fsm::StateMachine machine_;
+    raft::Configuration configuration_;
     std::vector<fsm::Event> events_;
     std::map<std::string, std::vector<Version>> versions_;
     std::map<raft::Index, std::uint64_t> digests_;

@@ -93,6 +93,9 @@ bool run_one(std::uint64_t seed, const Options& options, Totals& totals) {
     for (std::size_t i = first; i < report.last_events.size(); ++i) {
         std::printf("  %s\n", report.last_events[i].c_str());
     }
+    for (const std::string& node : report.nodes) {
+        std::printf("  %s\n", node.c_str());
+    }
     std::printf("violation: %s\n%s", report.violation.c_str(), reproduction);
     std::fflush(stdout);
     return false;

@@ -75,7 +75,7 @@ class Trace {
     const EventQueue& queue_;
     std::uint64_t hash_ = 0;
     std::uint64_t noted_ = 0;
-    std::array<Line, 4096> last_{};
+    std::array<Line, 1U << 16> last_{};
     std::map<std::string, std::uint64_t> counters_;
 };
 

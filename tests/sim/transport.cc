@@ -35,11 +35,7 @@ SimTransport::SimTransport(Network& network, Trace& trace, const Swarm& swarm, R
       random_(random),
       options_(std::move(options)),
       schedule_(std::move(schedule)),
-      on_send_(std::move(on_send)) {
-    for (const raft::NodeId peer : options_.peers) {
-        members_.push_back({peer, {}, 0, false});
-    }
-}
+      on_send_(std::move(on_send)) {}
 
 void SimTransport::start(raft::TransportReceiver& receiver) {
     receiver_ = &receiver;
@@ -179,12 +175,12 @@ void SimTransport::set_members(std::span<const raft::Member> members,
         return std::any_of(members.begin(), members.end(),
                            [id](const raft::Member& member) { return member.id == id; });
     };
+    // Who is no member but speaks to us is still answered.
     std::vector<raft::NodeId> ended;
     for (auto& [peer, link] : links_) {
         const bool is_removed = std::binary_search(removed.begin(), removed.end(), peer);
-        if (is_member(peer)) {
-            link.is_guest = false;
-        } else if (!link.is_guest || is_removed) {
+        link.is_guest = !is_member(peer);
+        if (link.is_guest && (!hears(peer) || is_removed)) {
             ended.push_back(peer);
         }
     }
@@ -291,7 +287,7 @@ void SimTransport::on_reply(raft::NodeId peer, const raft::HelloReply& reply) {
         network_.close(link.connection, options_.node_id);
         link.backoff_ns = backoff_max_ns;
         dial_later(link);
-        if (reply.reason == raft::HandshakeReason::removed) {
+        if (reply.reason == raft::HandshakeReason::removed && !link.is_guest) {
             receiver_->on_removed(peer);
         }
         return;
@@ -299,6 +295,7 @@ void SimTransport::on_reply(raft::NodeId peer, const raft::HelloReply& reply) {
     link.state = State::up;
     link.backoff_ns = backoff_min_ns;
     link.http_address = reply.http_address;
+    trace_.note(options_.node_id, "connected", peer);
     receiver_->on_peer_connected(peer);
 }
 
@@ -424,6 +421,7 @@ void SimTransport::on_closed(ConnectionId connection) {
             continue;
         }
         const bool was_up = link.state == State::up;
+        trace_.note(options_.node_id, "connection lost", peer, was_up ? 1 : 0);
         const raft::NodeId id = peer;
         dial_later(link);
         if (was_up) {

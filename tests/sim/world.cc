@@ -45,6 +45,7 @@ void World::found_cluster() {
     for (int id = 1; id <= swarm_.nodes; ++id) {
         identity.founders.push_back(static_cast<raft::NodeId>(id));
     }
+    observer_.reference().found(raft::configuration_of(identity.founders));
     for (const raft::NodeId id : identity.founders) {
         SimIdentity own = identity;
         std::copy_if(identity.founders.begin(), identity.founders.end(),
@@ -162,6 +163,40 @@ void World::check_at_end() {
     clients_.check_at_end();
 }
 
+// One line for each node.
+std::vector<std::string> World::describe_nodes() const {
+    std::vector<std::string> lines;
+    for (const auto& [id, node] : nodes_) {
+        std::ostringstream line;
+        line << "node " << id << " disk " << std::hex << node->disk_id() % 0x10000 << std::dec
+             << (node->is_retired() ? " retired" : "") << (node->is_paused() ? " paused" : "");
+        if (!node->is_running()) {
+            lines.push_back(line.str() + " down");
+            continue;
+        }
+        const raft::Core& core = node->replica().node().core();
+        line << " role " << static_cast<int>(core.role()) << " term " << core.term() << " leader "
+             << core.leader_id() << " log " << core.log().base().index << ".."
+             << core.log().last_index() << " (term " << core.log().last_term() << ") commit "
+             << core.commit_index() << " applied "
+             << node->replica().state_machine().applied_index() << " configuration";
+        const raft::Configuration& configuration = core.configuration();
+        for (const raft::NodeId member : configuration.members()) {
+            const raft::Member* detail = configuration.detail(member);
+            line << ' ' << (configuration.is_learner(member) ? "learner " : "") << member << ':'
+                 << std::hex << (detail == nullptr ? 0 : detail->disk_id % 0x10000) << std::dec;
+        }
+        line << (configuration.is_joint() ? " joint" : "");
+        for (const raft::Progress& progress : core.progress()) {
+            line << "; of " << progress.id << " match " << progress.match_index << " next "
+                 << progress.next_index << " inflight " << progress.inflight_messages() << " state "
+                 << static_cast<int>(progress.state);
+        }
+        lines.push_back(line.str());
+    }
+    return lines;
+}
+
 void World::fill(Report& report) const {
     report.hash = trace_.hash();
     report.simulated_ns = queue_.now_ns();
@@ -171,7 +206,8 @@ void World::fill(Report& report) const {
     report.counters = trace_.counters();
     report.history = clients_.history();
     if (!report.violation.empty()) {
-        report.last_events = trace_.last(4000);
+        report.last_events = trace_.last(1U << 16);
+        report.nodes = describe_nodes();
     }
 }
 

@@ -25,7 +25,8 @@ struct Report {
     std::uint64_t entries = 0;
     std::uint64_t operations = 0;
     std::map<std::string, std::uint64_t> counters;
-    std::vector<std::string> last_events;
+    std::vector<std::string> last_events;  // as the next: with a violation only
+    std::vector<std::string> nodes;
     History history;
 };
 
@@ -61,6 +62,7 @@ class World final : public BatchListener {
     std::string what_is_not_at_rest();
     bool is_overdue(const SimNode& leading) const;
     void check_at_end();
+    std::vector<std::string> describe_nodes() const;
 
     const Overrides overrides_;
     Swarm swarm_;
