@@ -29,17 +29,28 @@ ConnectionId Network::dial(HostId from, HostId to) {
     return id;
 }
 
+// Whoever finds none is told when there is some.
+std::size_t Network::room(ConnectionId id, HostId from) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) {
+        return swarm_.socket_bytes_max;  // a closed socket: its end is on its way
+    }
+    Stream& stream = found->second.streams[side_of(found->second, from)];
+    const std::size_t free = swarm_.socket_bytes_max -
+                             std::min<std::size_t>(swarm_.socket_bytes_max, stream.in_flight_bytes);
+    if (free == 0 && !std::exchange(stream.full, true)) {
+        trace_.sometimes("socket full");
+    }
+    return free;
+}
+
 std::size_t Network::send(ConnectionId id, HostId from, std::string_view bytes) {
     const auto found = connections_.find(id);
     if (found == connections_.end()) {
-        return bytes.size();  // into a closed socket: its end is on its way
+        return bytes.size();
     }
     const int side = side_of(found->second, from);
-    Stream& stream = found->second.streams[side];
-    const std::size_t room = swarm_.socket_bytes_max -
-                             std::min<std::size_t>(swarm_.socket_bytes_max, stream.in_flight_bytes);
-    const std::size_t taken = std::min(room, bytes.size());
-    stream.full = taken < bytes.size();
+    const std::size_t taken = std::min(room(id, from), bytes.size());
     if (taken == 0) {
         return 0;
     }

@@ -47,6 +47,7 @@ class Network {
     void detach(HostId id, bool with_goodbye);
 
     ConnectionId dial(HostId from, HostId to);
+    std::size_t room(ConnectionId connection, HostId from);
     // Takes as much as there is room for; returns how much.
     std::size_t send(ConnectionId connection, HostId from, std::string_view bytes);
     void close(ConnectionId connection, HostId by);

@@ -152,17 +152,17 @@ void SimTransport::flush() {
         }
         while (!link.outbox->empty()) {
             std::array<iovec, 64> runs;
-            const std::size_t count = link.outbox->gather(runs, 1U << 20);
+            const std::size_t room = network_.room(link.connection, options_.node_id);
+            if (room == 0) {
+                break;
+            }
+            const std::size_t count = link.outbox->gather(runs, room);
             std::string bytes;
             for (std::size_t i = 0; i < count; ++i) {
                 bytes.append(static_cast<const char*>(runs[i].iov_base), runs[i].iov_len);
             }
             const std::size_t taken = network_.send(link.connection, options_.node_id, bytes);
             link.outbox->consume(taken);
-            if (taken < bytes.size()) {
-                trace_.sometimes("socket full");
-                break;
-            }
         }
     }
 }
