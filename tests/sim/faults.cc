@@ -318,11 +318,14 @@ void Faults::take_snapshot() {
     ask(operation);
 }
 
-void Faults::stop() {
+void Faults::stop(bool with_mischief) {
     stopped_ = true;
     world_.network.unblock_all();
     for (const auto& [id, node] : nodes_) {
-        node->stop_mischief();
+        node->empty_disk();
+        if (with_mischief) {
+            node->stop_mischief();
+        }
         node->resume();
     }
     bring_everybody_up();

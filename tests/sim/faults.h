@@ -20,8 +20,9 @@ class Faults {
     Faults(Surroundings surroundings, Nodes& nodes, BatchListener& listener);
 
     void start();
-    // No more of it; everything is mended, everybody is up.
-    void stop();
+    // No more of it; everything is mended, everybody is up. Messages are not lost any more either,
+    // unless a test wants it.
+    void stop(bool with_mischief);
     // Again and again: whoever is down starts, whoever is a member is there.
     void bring_everybody_up();
 

@@ -207,7 +207,12 @@ SimNode::Found SimNode::open_data(Data& data, std::string& detail) {
     wal_options.salt = salt;
     std::map<raft::GroupId, raft::WalGroupState> recovered;
     raft::WalOpenFailure wal_failure;
+    const std::optional<std::string> newest = newest_segment();
+    const std::string before = newest ? files_->content(*newest) : std::string();
     data.wal = raft::Wal::open(*files_, wal_directory, wal_options, recovered, wal_failure);
+    if (newest && files_->content(*newest) != before) {
+        world_.trace.sometimes("torn tail cut");
+    }
     if (data.wal == nullptr) {
         detail = wal_failure.detail;
         return wal_failure.error == raft::WalOpenError::corruption ? Found::damaged
@@ -300,6 +305,9 @@ void SimNode::build(Data data) {
         raft::Core(core_options(), std::move(data.log.start)), std::move(data.state), *storage_,
         *transport_, *runner_, replica_options(), view_, *this, [this] { request_turn(); });
     replica_->add_port(*this);
+    if (!mischief_) {
+        transport_->stop_mischief();
+    }
     transport_->start(*replica_);
     world_.network.attach(id_, *this);
     tick_due_ns_ = world_.queue.now_ns();
@@ -393,7 +401,7 @@ void SimNode::empty_disk() {
 }
 
 void SimNode::stop_mischief() {
-    empty_disk();
+    mischief_ = false;
     if (transport_ != nullptr) {
         transport_->stop_mischief();
     }

@@ -137,6 +137,7 @@ class SimNode final : public Host, public DiskFailure, public server::Clock, pub
     Durable durable_;
     bool flipped_ = false;
     bool broken_storage_ = false;
+    bool mischief_ = true;
 
     const std::int64_t drift_per_mille_;
     std::int64_t clock_base_ns_ = 0;

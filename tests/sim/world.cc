@@ -74,7 +74,7 @@ void World::run() {
     faults_.start();
     run_until(swarm_.faults_until_ns);
     trace_.note(0, "faults stop");
-    faults_.stop();
+    faults_.stop(!overrides_.mischief_goes_on);
     const std::int64_t deadline_ns = queue_.now_ns() + rest_bound_ns;
     run_until(queue_.now_ns() + 2 * second);
     clients_.finish();

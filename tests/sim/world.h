@@ -34,6 +34,7 @@ struct Report {
 struct Overrides {
     std::function<void(Swarm&)> change_swarm;
     bool break_storage = false;
+    bool mischief_goes_on = false;
 };
 
 Report run(std::uint64_t seed, const Overrides& overrides = {});

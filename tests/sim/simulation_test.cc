@@ -1,0 +1,97 @@
+// That the simulation is what it claims to be: determined by its seed, and able to fail.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <spdlog/spdlog.h>
+
+#include "tests/sim/world.h"
+
+using namespace cairn::sim;
+
+namespace {
+
+// Nothing goes wrong but the power, again and again.
+void only_power_losses(Swarm& swarm) {
+    swarm.every = {};
+    swarm.every.crash_ns = 500 * ms;
+    swarm.every.storm_ns = 3 * second;
+    swarm.power_loss = true;
+    swarm.flips_bits = false;
+    swarm.membership_every_ns = 0;
+    swarm.fault_lasts_ns = 300 * ms;
+    swarm.faults_until_ns = 10 * second;
+}
+
+std::string first_violation(const Overrides& overrides, std::uint64_t seeds) {
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+        const Report report = run(seed, overrides);
+        if (!report.violation.empty()) {
+            return report.violation;
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("sim: a seed determines the run, event by event") {
+    std::set<std::uint64_t> hashes;
+    for (std::uint64_t seed = 100; seed < 110; ++seed) {
+        const Report once = run(seed);
+        const Report again = run(seed);
+        CHECK(once.hash == again.hash);
+        CHECK(once.events == again.events);
+        CHECK(once.simulated_ns == again.simulated_ns);
+        CHECK(once.counters == again.counters);
+        CHECK(once.entries > 0);
+        hashes.insert(once.hash);
+    }
+    CHECK(hashes.size() == 10);
+}
+
+TEST_CASE("sim: drawing in one stream doesn't shift another") {
+    const Random random(7);
+    Random a = random.stream("a");
+    a.next();
+    Random b = random.stream("b");
+    CHECK(b.next() == Random(7).stream("b").next());
+    CHECK(random.stream("a", 1).next() != random.stream("a", 2).next());
+    CHECK(random.stream("a").next() != random.stream("b").next());
+}
+
+TEST_CASE("sim: fixed seeds pass") {
+    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+        const Report report = run(seed);
+        CAPTURE(seed);
+        CHECK(report.violation == "");
+        CHECK(report.operations > 0);
+    }
+}
+
+TEST_CASE("sim: a disk that reports what it has not written is found out") {
+    Overrides overrides;
+    overrides.change_swarm = only_power_losses;
+    CHECK(first_violation(overrides, 10) == "");
+    overrides.break_storage = true;
+    CHECK(first_violation(overrides, 10) != "");
+}
+
+TEST_CASE("sim: a cluster that lost its majority for good does not pass as at rest") {
+    Overrides overrides;
+    overrides.change_swarm = [](Swarm& swarm) {
+        only_power_losses(swarm);
+        swarm.nodes = 3;
+        swarm.lose_of_10000 = 10'000;
+        swarm.faults_until_ns = 1 * second;
+    };
+    overrides.mischief_goes_on = true;
+    CHECK(first_violation(overrides, 1).find("does not come to rest") != std::string::npos);
+}
+
+int main(int argc, char** argv) {
+    spdlog::set_level(spdlog::level::off);
+    return doctest::Context(argc, argv).run();
+}
