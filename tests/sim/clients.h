@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "server/backend.h"
-#include "tests/sim/history.h"
+#include "tests/sim/client_history.h"
 #include "tests/sim/node.h"
 
 namespace cairn::sim {
