@@ -1,0 +1,19 @@
+// Histories as text, one JSON object a line, for clients that are written in another language.
+//
+// Pure. Names of members and of kinds are those of history.h; "delete" is the kind of a removal.
+// Members may be left out when they are 0 or empty; unknown ones are an error. A value that is not
+// UTF-8 has no form here.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "tests/sim/history.h"
+
+namespace cairn::checker {
+
+// Nothing when a line is not an operation; `error` says which and why.
+std::optional<History> parse_history(std::string_view lines, std::string& error);
+
+}  // namespace cairn::checker
