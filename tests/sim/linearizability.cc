@@ -144,12 +144,9 @@ void Reducer::settle_unknown(Reduced& reduced) {
             ++writers[op.value];
         }
     }
-    std::unordered_map<int, std::uint64_t> seen;  // 0: without an index, or with more than one
+    std::unordered_map<int, std::uint64_t> seen;  // with two indexes it has no order anyway
     const auto see = [&](const std::string& value, std::uint64_t index) {
-        const auto [found, is_new] = seen.emplace(value_number(value), index);
-        if (!is_new && found->second != index) {
-            found->second = 0;
-        }
+        seen.emplace(value_number(value), index);
     };
     for (const Operation& op : history_) {
         if (is_read(op.kind) && op.outcome == Outcome::ok) {

@@ -167,10 +167,29 @@ TEST_CASE("linearizability: an unknown write happens late, or never") {
                  with(remove({6, 7}, 5), Outcome::conflict, 8)}));
     CHECK(fails({first, unknown, with(update({4, 5}, "z", 2, 0), Outcome::conflict, 4)}));
     CHECK(holds({unknown, with(create({4, 5}, "z", 0), Outcome::already_exists)}));
+    // An index that had been told before it began is not its own.
+    CHECK(fails({on(set({0, 1}, "w", 6), "b"), unknown,
+                 with(update({4, 5}, "z", 3, 0), Outcome::conflict, 5)}));
+    CHECK(holds({on(set({0, 1}, "w", 6), "b"), unknown,
+                 with(update({4, 5}, "z", 3, 0), Outcome::conflict, 7)}));
     // A condition of its own.
     const Operation doubtful = with(update({2, 3}, "y", 4, 0), Outcome::unknown);
     CHECK(has_no_order({first, doubtful, get({4, 5}, "y", 9)}));
     CHECK(holds({set({0, 1}, "x", 4), doubtful, get({4, 5}, "y", 9)}));
+}
+
+TEST_CASE("linearizability: unknown writes that need each other") {
+    const auto unknown = [](Operation op) { return with(std::move(op), Outcome::unknown); };
+    // u at 7, which is removed, then v made: only v is ever seen. Another v can't have been.
+    CHECK(holds({set({0, 1}, "x", 5), unknown(remove({2, 3}, 7)), unknown(set({2, 3}, "u", 0)),
+                 unknown(create({4, 5}, "v", 0)), unknown(update({4, 5}, "v", 100, 0)),
+                 get({6, 7}, "v", 9)}));
+    CHECK(fails({set({0, 1}, "x", 5), unknown(remove({2, 3}, 7)), unknown(create({4, 5}, "v", 0)),
+                 unknown(update({4, 5}, "v", 100, 0)), get({6, 7}, "v", 9)}));
+    // Two that are wanted at once, the one begun later first.
+    CHECK(holds({unknown(set({0, 1}, "v", 0)), unknown(set({0, 1}, "v", 0)),
+                 unknown(set({2, 3}, "w", 0)), unknown(set({2, 3}, "w", 0)), get({10, 20}, "v", 8),
+                 get({10, 20}, "w", 6)}));
 }
 
 TEST_CASE("linearizability: what was not applied has no effect") {
@@ -219,6 +238,13 @@ TEST_CASE("indexes: they grow in real time over all names") {
     CHECK(holds({set({0, 1}, "x", 6), removed, on(set({2, 9}, "y", 8), "b")}));
     CHECK(says({set({0, 1}, "x", 6), removed, on(set({2, 9}, "y", 7), "b")}, "two writes"));
     CHECK(says({set({0, 1}, "x", 6), set({0, 1}, "x", 6)}, "two writes"));
+    CHECK(says({set({0, 9}, "x", 6), on(set({0, 9}, "x", 6), "b")}, "index 6 is of two values"));
+    CHECK(says(
+        {set({0, 9}, "x", 6), with(set({0, 9}, "y", 0), Outcome::unknown), get({0, 9}, "y", 6)},
+        "index 6 is of two values"));
+    CHECK(says({set({0, 1}, "x", 6), removed, on(with(set({2, 9}, "y", 0), Outcome::unknown), "b"),
+                on(get({2, 9}, "y", 7), "b")},
+               "two writes"));
     // A refusal tells an index too, and so does the state a read was served from.
     CHECK(fails({on(set({0, 1}, "y", 3), "b"),
                  on(with(update({2, 3}, "z", 2, 0), Outcome::conflict, 3), "b"),
@@ -297,6 +323,9 @@ TEST_CASE("linearizability: one request, sent again") {
     CHECK(holds({keyed(set({0, 1}, "x", 5)), keyed(set({2, 3}, "x", 5)), get({2, 3}, "x", 5)}));
     CHECK(holds({keyed(with(set({0, 1}, "x", 0), Outcome::not_applied)), keyed(set({2, 3}, "x", 5)),
                  get({4, 5}, "x", 5)}));
+    // The attempt that was refused didn't do it.
+    CHECK(fails({keyed(with(set({0, 1}, "x", 0), Outcome::not_applied)), get({2, 3}, "x", 5),
+                 keyed(set({4, 5}, "x", 5))}));
     // It was done before its first answer, not its second.
     CHECK(fails({keyed(set({0, 1}, "x", 5)), get_nothing({2, 3}), keyed(set({4, 5}, "x", 5))}));
 }

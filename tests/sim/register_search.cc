@@ -71,8 +71,9 @@ class Search {
 
     // What those need that had to come next and can't.
     struct Wants {
-        bool nothing = false;    // that there is no value
-        bool any_value = false;  // that there is one, whatever it is, or of some index
+        bool nothing = false;      // that there is no value
+        bool any_value = false;    // that there is one, whatever it is, or of some index
+        bool other_value = false;  // that there is one, perhaps not the one that is there
         std::vector<int> values;
     };
 
@@ -89,7 +90,7 @@ class Search {
     void take_observations(const SearchState& state);
     bool is_dead(Frame& frame) const;
     void add_want(Wants& wants, const RegisterOp& op, const SearchState& state) const;
-    static bool is_wanted(const Wants& wants, const RegisterOp& op);
+    bool is_wanted(const Wants& wants, const RegisterOp& op) const;
     Wants find_wants(const SearchState& state);
     void add_removals(Frame& frame) const;
     void add_writes(Frame& frame, const Wants& wants) const;
@@ -214,9 +215,6 @@ std::int64_t Search::find_enabled(std::vector<int>& enabled) const {
         enabled.push_back(i);
         first_return = std::min(first_return, op.returned_ns);
     }
-    std::erase_if(enabled, [&](int i) {
-        return ops_[static_cast<std::size_t>(i)].invoked_ns > first_return;
-    });
     return first_return;
 }
 
@@ -250,6 +248,10 @@ bool Search::is_dead(Frame& frame) const {
 // Adds what `op` would need to happen next; nothing when it can already, or when it is of no use.
 void Search::add_want(Wants& wants, const RegisterOp& op, const SearchState& state) const {
     if (why_not(ops_, op, state) == nullptr) {
+        // An observation that would settle the index of what is there could as well be of another
+        // value, one that shows later, or expires.
+        const bool binds = op.need_index != 0 && state.index == 0;
+        wants.other_value = wants.other_value || (binds && op.effect == Effect::none);
         return;
     }
     if (op.need == Need::absent) {
@@ -264,12 +266,14 @@ void Search::add_want(Wants& wants, const RegisterOp& op, const SearchState& sta
     }
 }
 
-bool Search::is_wanted(const Wants& wants, const RegisterOp& op) {
+bool Search::is_wanted(const Wants& wants, const RegisterOp& op) const {
     if (op.effect == Effect::remove) {
         return wants.nothing;
     }
     // One that nobody asks for may still expire, and take along what was there before.
-    return wants.any_value || (wants.nothing && op.expires_ns != never_ns) ||
+    const bool expires = op.expires_ns != never_ns;
+    return wants.any_value || (wants.nothing && expires) ||
+           (wants.other_value && (expires || seen_values_.contains(op.value))) ||
            std::find(wants.values.begin(), wants.values.end(), op.value) != wants.values.end();
 }
 
@@ -290,7 +294,8 @@ Search::Wants Search::find_wants(const SearchState& state) {
                 add_want(wants, op, state);
             }
         }
-        grew = wants.nothing != before.nothing || wants.any_value != before.any_value;
+        grew = wants.nothing != before.nothing || wants.any_value != before.any_value ||
+               wants.other_value != before.other_value;
     }
     return wants;
 }
@@ -407,11 +412,10 @@ bool Search::enter(Frame& frame) {
     bool fresh = !is_dead(frame);
     if (fresh) {
         const Key state = key_of(static_cast<std::uint64_t>(frame.state.writer + 1), 1);
-        const Key index = key_of(frame.state.index, 2);
-        const Key passed = key_of(frame.state.passed, 3);
+        const Key passed = key_of(frame.state.passed, 2);  // which tells the value's index too
         fresh = visited_
-                    .insert({lifted_key_.high ^ state.high ^ index.high ^ passed.high,
-                             lifted_key_.low ^ state.low ^ index.low ^ passed.low})
+                    .insert({lifted_key_.high ^ state.high ^ passed.high,
+                             lifted_key_.low ^ state.low ^ passed.low})
                     .second;
     }
     if (fresh) {

@@ -309,7 +309,7 @@ TEST_CASE("stream check: progress of values is not ahead of them") {
     CHECK(fails(value_of_a, {opened(Place{8}), progress({13})}, "passes expired"));
     CHECK(check(value_of_a, {opened(Place{8}), progress({11})}).empty());
     // What came and went unseen needs no word.
-    CHECK(check(value_of_a, {opened(), unset("a", 1, {1}), progress({7})}).empty());
+    CHECK(check(value_of_a, {opened(), unset("a", 1, {1}), progress({12})}).empty());
 }
 
 TEST_CASE("stream check: values after a gap") {
