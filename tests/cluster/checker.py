@@ -1,7 +1,7 @@
 """Records what clients of a cluster were told, and has it checked by the program check_history.
 
-The checker is tests/sim/linearizability.h; it knows nothing of cairn. A line of the history is an Operation of
-tests/sim/history.h as JSON. Use one RecordingClient per thread.
+The checker is tests/checker/linearizability.h; it knows nothing of cairn. A line of the history is an Operation of
+tests/checker/history.h as JSON. Use one RecordingClient per thread.
 """
 import http.client
 import json
@@ -48,7 +48,7 @@ class History:
 
 def program():
     """Meson builds it beside the tests: build/tests/check_history for build/server/cairn."""
-    path = os.path.join(os.path.dirname(os.path.dirname(harness.binary)), "tests", "check_history")
+    path = os.path.join(os.path.dirname(os.path.dirname(harness.binary)), "tests", "checker", "check_history")
     assert os.access(path, os.X_OK), f"no program at {path}"
     return path
 

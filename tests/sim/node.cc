@@ -218,10 +218,12 @@ SimNode::Found SimNode::open_data(Data& data, std::string& detail) {
         return wal_failure.error == raft::WalOpenError::corruption ? Found::damaged
                                                                    : Found::refused;
     }
+    raft::RecoveryFailure failure;
     std::optional<raft::RecoveredLog> log =
-        raft::recover_log(base, configuration, std::move(recovered[server::value_group]), detail);
+        raft::recover_log(base, configuration, std::move(recovered[server::value_group]), failure);
     if (!log) {
-        return Found::damaged;
+        detail = failure.text;
+        return failure.is_damage ? Found::damaged : Found::refused;
     }
     data.log = std::move(*log);
     return Found::good;

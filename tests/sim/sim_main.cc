@@ -13,6 +13,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include "tests/checker/history_html.h"
 #include "tests/sim/world.h"
 
 namespace {
@@ -34,6 +35,7 @@ struct Totals {
     std::uint64_t entries = 0;
     std::uint64_t operations = 0;
     std::int64_t simulated_ns = 0;
+    std::uint64_t undecided = 0;  // names whose history was too much to search
     std::map<std::string, std::uint64_t> counters;
 };
 
@@ -45,6 +47,7 @@ struct Options {
     std::uint64_t runs_max = ~std::uint64_t{0};
     std::string file;
     std::size_t lines = 60;
+    std::string page;  // where a history that can't be is drawn
     bool verbose = false;
     bool keep_going = false;
 };
@@ -70,6 +73,7 @@ bool run_one(std::uint64_t seed, const Options& options, Totals& totals) {
     totals.entries += report.entries;
     totals.operations += report.operations;
     totals.simulated_ns += report.simulated_ns;
+    totals.undecided += report.verdict.undecided_names.size();
     for (const auto& [what, times] : report.counters) {
         totals.counters[what] += times;
     }
@@ -95,6 +99,9 @@ bool run_one(std::uint64_t seed, const Options& options, Totals& totals) {
     }
     for (const std::string& node : report.nodes) {
         std::printf("  %s\n", node.c_str());
+    }
+    if (!options.page.empty() && report.verdict.verdict == cairn::checker::Verdict::violated) {
+        std::ofstream(options.page) << cairn::checker::history_page(report.verdict);
     }
     std::printf("violation: %s\n%s", report.violation.c_str(), reproduction);
     std::fflush(stdout);
@@ -123,6 +130,8 @@ bool parse(int count, char** arguments, Options& options) {
             options.runs_max = std::strtoull(value.c_str(), nullptr, 10);
         } else if (name == "--seeds") {
             options.file = value;
+        } else if (name == "--html") {
+            options.page = value;
         } else if (name == "--lines") {
             options.lines = std::strtoull(value.c_str(), nullptr, 10);
         } else {
@@ -144,6 +153,8 @@ void print(const Totals& totals, double real_seconds) {
         static_cast<unsigned long long>(totals.events),
         static_cast<unsigned long long>(totals.entries),
         static_cast<unsigned long long>(totals.operations));
+    std::printf("  %-36s %llu\n", "names with an undecided history",
+                static_cast<unsigned long long>(totals.undecided));
     for (const auto& [what, times] : totals.counters) {
         std::printf("  %-36s %llu\n", what.c_str(), static_cast<unsigned long long>(times));
     }
@@ -181,7 +192,7 @@ int main(int count, char** arguments) {
     if (!parse(count, arguments, options)) {
         std::fprintf(stderr,
                      "usage: cairn_sim --seed N | --seeds FILE | --seconds S [--base N] | --runs N "
-                     "[--base N]\n       [--verbose] [--lines N] [--keep-going]\n");
+                     "[--base N]\n       [--verbose] [--lines N] [--keep-going] [--html FILE]\n");
         return 2;
     }
     spdlog::set_level(options.has_seed && options.verbose ? spdlog::level::info

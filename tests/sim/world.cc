@@ -221,6 +221,10 @@ Report run(std::uint64_t seed, const Overrides& overrides) {
         report.violation = violation.what();
     }
     world.fill(report);
+    report.verdict = judge(report.history, world.drift_per_mille());
+    if (report.violation.empty() && report.verdict.verdict == checker::Verdict::violated) {
+        report.violation = report.verdict.format();
+    }
     return report;
 }
 

@@ -12,6 +12,7 @@
 
 #include "tests/sim/clients.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/judge.h"
 #include "tests/sim/watchers.h"
 
 namespace cairn::sim {
@@ -28,6 +29,7 @@ struct Report {
     std::vector<std::string> last_events;  // as the next: with a violation only
     std::vector<std::string> nodes;
     History history;
+    checker::LinearizabilityReport verdict;
 };
 
 // Changes what the seed drew; for the tests of the simulation.
@@ -46,6 +48,7 @@ class World final : public BatchListener {
     // Throws Violation.
     void run();
     void fill(Report& report) const;
+    int drift_per_mille() const { return swarm_.drift_per_mille; }
 
     void on_batch(raft::NodeId node, const server::EventBatch& batch) override {
         watchers_.on_batch(node, batch);

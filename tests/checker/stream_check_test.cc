@@ -1,4 +1,4 @@
-#include "tests/sim/stream_check.h"
+#include "tests/checker/stream_check.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "tests/sim/register_search.h"
+#include "tests/checker/register_search.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "tests/sim/linearizability.h"
+#include "tests/checker/linearizability.h"
 
 #include <algorithm>
 #include <map>
@@ -6,9 +6,9 @@
 #include <unordered_map>
 #include <utility>
 
-#include "tests/sim/history_text.h"
-#include "tests/sim/index_facts.h"
-#include "tests/sim/register_search.h"
+#include "tests/checker/history_text.h"
+#include "tests/checker/index_facts.h"
+#include "tests/checker/register_search.h"
 
 namespace cairn::checker {
 namespace {

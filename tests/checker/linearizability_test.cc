@@ -1,9 +1,9 @@
-#include "tests/sim/linearizability.h"
+#include "tests/checker/linearizability.h"
 
 #include <doctest/doctest.h>
 
-#include "tests/sim/history_html.h"
-#include "tests/sim/history_testing.h"
+#include "tests/checker/history_html.h"
+#include "tests/checker/history_testing.h"
 
 using namespace cairn::checker;
 using namespace cairn::checker::testing;

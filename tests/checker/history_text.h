@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "tests/sim/linearizability.h"
+#include "tests/checker/linearizability.h"
 
 namespace cairn::checker {
 

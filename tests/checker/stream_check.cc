@@ -1,10 +1,10 @@
-#include "tests/sim/stream_check.h"
+#include "tests/checker/stream_check.h"
 
 #include <algorithm>
 #include <map>
 #include <utility>
 
-#include "tests/sim/history_text.h"
+#include "tests/checker/history_text.h"
 
 namespace cairn::checker {
 namespace {

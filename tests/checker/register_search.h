@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/sim/history.h"
+#include "tests/checker/history.h"
 
 namespace cairn::checker {
 

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tests/sim/history.h"
+#include "tests/checker/history.h"
 
 namespace cairn::checker::testing {
 

@@ -1,4 +1,4 @@
-#include "tests/sim/history_html.h"
+#include "tests/checker/history_html.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 #include <map>
 #include <vector>
 
-#include "tests/sim/history_text.h"
+#include "tests/checker/history_text.h"
 
 namespace cairn::checker {
 namespace {

@@ -6,9 +6,9 @@
 #include <sstream>
 #include <string>
 
-#include "tests/sim/history_html.h"
-#include "tests/sim/history_json.h"
-#include "tests/sim/linearizability.h"
+#include "tests/checker/history_html.h"
+#include "tests/checker/history_json.h"
+#include "tests/checker/linearizability.h"
 
 namespace {
 

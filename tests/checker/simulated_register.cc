@@ -1,4 +1,4 @@
-#include "tests/sim/simulated_register.h"
+#include "tests/checker/simulated_register.h"
 
 #include <map>
 #include <optional>

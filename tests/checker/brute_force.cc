@@ -1,4 +1,4 @@
-#include "tests/sim/brute_force.h"
+#include "tests/checker/brute_force.h"
 
 #include <algorithm>
 

@@ -1,11 +1,11 @@
-#include "tests/sim/index_facts.h"
+#include "tests/checker/index_facts.h"
 
 #include <algorithm>
 #include <map>
 #include <numeric>
 #include <utility>
 
-#include "tests/sim/history_text.h"
+#include "tests/checker/history_text.h"
 
 namespace cairn::checker {
 namespace {

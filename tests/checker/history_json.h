@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "tests/sim/history.h"
+#include "tests/checker/history.h"
 
 namespace cairn::checker {
 

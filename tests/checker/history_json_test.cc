@@ -1,4 +1,4 @@
-#include "tests/sim/history_json.h"
+#include "tests/checker/history_json.h"
 
 #include <doctest/doctest.h>
 

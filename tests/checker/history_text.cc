@@ -1,4 +1,4 @@
-#include "tests/sim/history_text.h"
+#include "tests/checker/history_text.h"
 
 #include <algorithm>
 #include <array>

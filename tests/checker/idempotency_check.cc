@@ -1,8 +1,8 @@
-#include "tests/sim/idempotency_check.h"
+#include "tests/checker/idempotency_check.h"
 
 #include <map>
 
-#include "tests/sim/history_text.h"
+#include "tests/checker/history_text.h"
 
 namespace cairn::checker {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "tests/sim/history.h"
+#include "tests/checker/history.h"
 
 namespace cairn::checker::testing {
 

@@ -3,9 +3,9 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/sim/brute_force.h"
-#include "tests/sim/linearizability.h"
-#include "tests/sim/simulated_register.h"
+#include "tests/checker/brute_force.h"
+#include "tests/checker/linearizability.h"
+#include "tests/checker/simulated_register.h"
 
 using namespace cairn::checker;
 using namespace cairn::checker::testing;

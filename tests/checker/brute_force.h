@@ -2,7 +2,7 @@
 // short, to check the real search against. It shares no rule with it but the format of histories.
 #pragma once
 
-#include "tests/sim/history.h"
+#include "tests/checker/history.h"
 
 namespace cairn::checker::testing {
 

@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/sim/history.h"
+#include "tests/checker/history.h"
 
 namespace cairn::checker {
 

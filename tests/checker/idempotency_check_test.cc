@@ -1,4 +1,4 @@
-#include "tests/sim/idempotency_check.h"
+#include "tests/checker/idempotency_check.h"
 
 #include <doctest/doctest.h>
 
