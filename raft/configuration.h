@@ -19,6 +19,9 @@ inline constexpr std::size_t learners_max = 31;
 inline constexpr std::size_t removed_max = 4096;  // the smallest ids are forgotten first
 inline constexpr std::size_t member_address_bytes_max = 512;
 
+// In what a transport is told, never in a configuration: whichever a member comes with.
+inline constexpr std::uint64_t any_disk_id = ~std::uint64_t{0};
+
 // What is kept of a member beside its part in quorums.
 struct Member {
     NodeId id = 0;

@@ -115,7 +115,8 @@ HandshakeReason validate_hello(const Hello& hello, const HandshakeExpectation& e
     }
     const auto known = std::find_if(expected.members.begin(), expected.members.end(),
                                     [&](const Member& member) { return member.id == hello.from; });
-    if (known == expected.members.end() || known->disk_id == hello.disk_id || hello.disk_id == 0) {
+    if (known == expected.members.end() || known->disk_id == hello.disk_id ||
+        known->disk_id == any_disk_id || hello.disk_id == 0) {
         return HandshakeReason::accepted;
     }
     if (hello.replaced_disk_id != 0) {

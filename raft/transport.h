@@ -40,7 +40,8 @@ class Transport {
     // End of a turn: everything queued goes out, one gathered write per peer.
     virtual void flush() = 0;
 
-    // Who the members are from now on: connections to others end, those to new ones are made. Who
+    // Who the members are from now on, and with which data directory each is welcome
+    // (any_disk_id: with whichever): connections to others end, those to new ones are made. Who
     // is in `removed` is told so; who is in neither may speak to us and is answered. Ourselves
     // among them are passed over.
     virtual void set_members(std::span<const Member> members, std::span<const NodeId> removed) = 0;

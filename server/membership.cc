@@ -165,7 +165,7 @@ void Membership::on_reply(raft::NodeId from, const v1::MembershipReply& reply) {
     requests_.erase(found);
 }
 
-void Membership::on_configuration_changed() {
+void Membership::on_change() {
     configuration_changed_ = true;
 }
 
@@ -423,6 +423,14 @@ void Membership::tell_members() {
             gone.push_back(id);
         }
     }
+    Members addresses;
+    for (raft::Member& member : members) {
+        addresses.emplace_back(member.id, member.address);
+        // Only a leader knows the newest: anybody else may lag behind the configuration that took
+        // a member in with another data directory, and must not send it away for ever. What a wrong
+        // one has to say counts for nothing anyway (raft/core_configuration.cc).
+        member.disk_id = core.is_leader() ? member.disk_id : raft::any_disk_id;
+    }
     transport_.set_members(members, gone);
     if (!is_settled()) {
         return;
@@ -430,10 +438,6 @@ void Membership::tell_members() {
     if (current.was_removed(core.id()) && !current.contains(core.id()) && !removed_) {
         spdlog::error("this node was removed from the cluster");
         removed_ = true;
-    }
-    Members addresses;
-    for (const raft::Member& member : members) {
-        addresses.emplace_back(member.id, member.address);
     }
     members_changed_(addresses);
 }

@@ -56,7 +56,8 @@ class Membership {
     void submit(std::shared_ptr<Operation> operation, Port& port, std::int64_t now_ns);
     void on_request(raft::NodeId from, const v1::MembershipRequest& request, std::int64_t now_ns);
     void on_reply(raft::NodeId from, const v1::MembershipReply& reply);
-    void on_configuration_changed();
+    // Another configuration is in force or committed, or another node leads.
+    void on_change();
     void on_disk_replaced(raft::NodeId peer, std::uint64_t disk_id);
     // A member says that this node is one no more.
     void on_removed(raft::NodeId by);

@@ -312,6 +312,7 @@ void Replica::on_leadership_changed() {
     spdlog::info("{} in term {}, leader {}", role_text(core.role()), core.term(),
                  core.leader_id() == 0 ? std::string("unknown") : std::to_string(core.leader_id()));
     clock_pending_ = false;
+    membership_.on_change();
     // Elections that come to nothing don't make the wait begin anew.
     if (core.leader_id() != 0) {
         leaderless_since_ns_ = 0;
@@ -322,7 +323,7 @@ void Replica::on_leadership_changed() {
 }
 
 void Replica::on_configuration_changed() {
-    membership_.on_configuration_changed();
+    membership_.on_change();
 }
 
 void Replica::on_snapshot_wanted(raft::NodeId peer) {

@@ -190,6 +190,16 @@ TEST_CASE("handshake: who is welcome") {
     CHECK(validate_hello(hello, expected) == HandshakeReason::readmission);
     hello.replaced_disk_id = 0;
     CHECK(validate_hello(hello, expected) == HandshakeReason::other_disk);
+    {
+        // Who doesn't lead may lag behind the change that took it in.
+        const std::vector<Member> any{{3, "c:1", any_disk_id, false}};
+        CHECK(validate_hello(hello, {0xfeedfacecafebeefU, 2, any, removed}) ==
+              HandshakeReason::accepted);
+        Hello replaced = hello;
+        replaced.replaced_disk_id = 32;
+        CHECK(validate_hello(replaced, {0xfeedfacecafebeefU, 2, any, removed}) ==
+              HandshakeReason::accepted);
+    }
     hello.from = 4;  // a member by a change that hasn't come here yet
     CHECK(validate_hello(hello, expected) == HandshakeReason::accepted);
     hello.from = 7;

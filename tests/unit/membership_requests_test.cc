@@ -42,7 +42,7 @@ struct Rig {
         alone.settle();
         if (alone.configuration_changes != seen_changes) {
             seen_changes = alone.configuration_changes;
-            membership.on_configuration_changed();
+            membership.on_change();
         }
         membership.turn(now);
         alone.settle();
