@@ -273,6 +273,9 @@ void Faults::change_members() {
 }
 
 void Faults::create(raft::NodeId id, bool joined) {
+    if (nodes_.contains(id)) {
+        return;  // it was needed earlier than planned
+    }
     SimIdentity identity;
     identity.joined = joined;
     for (const auto& [other, node] : nodes_) {
