@@ -48,14 +48,22 @@ void Faults::repeat(std::int64_t every_ns, Act act) {
     });
 }
 
-SimNode* Faults::some_node(bool running) {
-    std::vector<SimNode*> found;
+// Often one that leads: what happens to a leader is more interesting.
+SimNode* Faults::some_node() {
+    std::vector<SimNode*> running;
+    std::vector<SimNode*> leading;
     for (const auto& [id, node] : nodes_) {
-        if (node->is_running() == running && !node->is_retired()) {
-            found.push_back(node.get());
+        if (node->is_running() && !node->is_retired()) {
+            running.push_back(node.get());
+            if (node->replica().leads()) {
+                leading.push_back(node.get());
+            }
         }
     }
-    return found.empty() ? nullptr : random_.pick(found);
+    if (!leading.empty() && random_.chance(4000)) {
+        return random_.pick(leading);
+    }
+    return running.empty() ? nullptr : random_.pick(running);
 }
 
 void Faults::restart_later(raft::NodeId id) {
@@ -63,7 +71,7 @@ void Faults::restart_later(raft::NodeId id) {
 }
 
 void Faults::crash() {
-    SimNode* node = some_node(true);
+    SimNode* node = some_node();
     if (node == nullptr) {
         return;
     }
@@ -90,7 +98,7 @@ void Faults::storm() {
 }
 
 void Faults::pause() {
-    SimNode* node = some_node(true);
+    SimNode* node = some_node();
     if (node == nullptr || node->is_paused()) {
         return;
     }
@@ -129,7 +137,8 @@ void Faults::partition() {
     for (const auto& [id, node] : nodes_) {
         all.push_back(id);
     }
-    const raft::NodeId one = random_.pick(all);
+    const SimNode* running = some_node();
+    const raft::NodeId one = running == nullptr ? random_.pick(all) : running->id();
     const std::int64_t lasts_ns = some_while();
     const bool both_ways = random_.chance(6000);
     switch (random_.below(3)) {
@@ -155,8 +164,8 @@ void Faults::partition() {
 }
 
 void Faults::reset_connection() {
-    SimNode* a = some_node(true);
-    SimNode* b = some_node(true);
+    SimNode* a = some_node();
+    SimNode* b = some_node();
     if (a != nullptr && a != b) {
         world_.trace.note(a->id(), "connection reset", b->id());
         world_.network.reset(a->id(), b->id());
@@ -164,8 +173,8 @@ void Faults::reset_connection() {
 }
 
 void Faults::clog() {
-    SimNode* a = some_node(true);
-    SimNode* b = some_node(true);
+    SimNode* a = some_node();
+    SimNode* b = some_node();
     if (a == nullptr || a == b) {
         return;
     }
@@ -177,26 +186,26 @@ void Faults::clog() {
 }
 
 void Faults::jump_clock() {
-    if (SimNode* node = some_node(true)) {
+    if (SimNode* node = some_node()) {
         world_.trace.sometimes("wall clock jumped");
         node->jump_clock(random_.between(-3600, 3600) * second);
     }
 }
 
 void Faults::stall_disk() {
-    if (SimNode* node = some_node(true)) {
+    if (SimNode* node = some_node()) {
         node->stall_disk(some_while());
     }
 }
 
 void Faults::fail_disk() {
-    if (SimNode* node = some_node(true)) {
+    if (SimNode* node = some_node()) {
         node->fail_disk_soon();
     }
 }
 
 void Faults::fill_disk() {
-    SimNode* node = some_node(true);
+    SimNode* node = some_node();
     if (node != nullptr) {
         node->fill_disk();
         world_.queue.after(some_while(), [this, id = node->id()] { nodes_.at(id)->empty_disk(); });
@@ -254,7 +263,7 @@ void Faults::ask(std::shared_ptr<server::Operation> operation) {
             }
         }
     };
-    if (SimNode* node = some_node(true)) {
+    if (SimNode* node = some_node()) {
         (void)node->submit(std::move(operation));
     }
 }

@@ -29,7 +29,7 @@ class Faults {
  private:
     using Act = void (Faults::*)();
     void repeat(std::int64_t every_ns, Act act);
-    SimNode* some_node(bool running);
+    SimNode* some_node();
     std::int64_t some_while() { return random_.around(world_.swarm.fault_lasts_ns); }
     void restart_later(raft::NodeId id);
 
