@@ -75,13 +75,14 @@ void Faults::crash() {
     if (node == nullptr) {
         return;
     }
+    const bool damages = may_damage(node->id());
     if (random_.chance(1500)) {
         node->stop();
     } else {
         const bool power = world_.swarm.power_loss && random_.chance(6000);
         node->crash(power ? SimNode::End::power_lost : SimNode::End::killed);
     }
-    if (may_damage(node->id()) && node->flip_bit()) {
+    if (damages && node->flip_bit()) {
         damaged_ = node->id();
     }
     restart_later(node->id());
@@ -233,13 +234,23 @@ bool Faults::is_impaired() {
     return !well;
 }
 
+// A minority of every configuration that may come into force: two voters that are to be left of
+// three can't lose one.
 bool Faults::may_damage(raft::NodeId id) {
     if (!world_.swarm.flips_bits || !random_.chance(5000) || is_impaired()) {
         return false;
     }
-    const raft::Configuration& configuration = newest_configuration();
-    return !configuration.is_joint() && configuration.voters.size() >= 3 &&
-           configuration.is_voter(id);
+    const auto is_minority = [id](const raft::Configuration& configuration) {
+        return !configuration.is_joint() && configuration.voters.size() >= 3 &&
+               configuration.is_voter(id);
+    };
+    for (const auto& [other, node] : nodes_) {
+        if (!node->is_retired() &&
+            (!node->is_running() || !is_minority(node->replica().node().core().configuration()))) {
+            return false;
+        }
+    }
+    return is_minority(newest_configuration());
 }
 
 void Faults::ask(std::shared_ptr<server::Operation> operation) {
