@@ -212,6 +212,9 @@ TEST_CASE("stream check: a gap, then the present, then everything") {
     received.erase(received.begin() + 3);
     CHECK(fails(all_events, received, "present state of \"a\""));
     received = good;
+    received[3].index = 7;
+    CHECK(fails(all_events, received, "present state of \"a\""));
+    received = good;
     received[3].value = "x";
     CHECK(fails(all_events, received, "present state of \"a\""));
     received = good;
