@@ -116,7 +116,8 @@ TEST_CASE("stream check: canonical events") {
     CHECK(broken([](auto& e) { e[1].previous_value = "x"; }));
     CHECK(broken([](auto& e) { e[3].value = "x"; }));
     CHECK(broken([](auto& e) { e[4].kind = EventKind::updated; }));
-    CHECK(broken([](auto& e) { e[2].value_index = 4; }));
+    CHECK(broken([](auto& e) { e[6].value_index = 4; }));
+    CHECK(broken([](auto& e) { e[3].value_index = 2; }));
     CHECK(broken([](auto& e) { e.erase(e.begin() + 3); }));
 }
 
