@@ -180,12 +180,19 @@ TEST_CASE("linearizability: an unknown write happens late, or never") {
 
 TEST_CASE("linearizability: unknown writes that need each other") {
     const auto unknown = [](Operation op) { return with(std::move(op), Outcome::unknown); };
-    // u at 7, which is removed, then v made: only v is ever seen. Another v can't have been.
+    // u at 7, which is removed, then v made: only v is ever seen.
     CHECK(holds({set({0, 1}, "x", 5), unknown(remove({2, 3}, 7)), unknown(set({2, 3}, "u", 0)),
-                 unknown(create({4, 5}, "v", 0)), unknown(update({4, 5}, "v", 100, 0)),
+                 unknown(create({4, 5}, "v", 0)), unknown(create({4, 5}, "v", 0)),
                  get({6, 7}, "v", 9)}));
     CHECK(fails({set({0, 1}, "x", 5), unknown(remove({2, 3}, 7)), unknown(create({4, 5}, "v", 0)),
-                 unknown(update({4, 5}, "v", 100, 0)), get({6, 7}, "v", 9)}));
+                 unknown(create({4, 5}, "v", 0)), get({6, 7}, "v", 9)}));
+    // Of two that nobody saw, the one that expires had the index that was seen.
+    CHECK(
+        holds({unknown(set({0, 1}, "u", 0)), unknown(with_ttl(update({2, 3}, "w", 2, 0), 10)),
+               with(create({20, 30}, "z", 0), Outcome::already_exists, 3), get_nothing({40, 50})}));
+    CHECK(
+        fails({unknown(set({0, 1}, "u", 0)), unknown(update({2, 3}, "w", 2, 0)),
+               with(create({20, 30}, "z", 0), Outcome::already_exists, 3), get_nothing({40, 50})}));
     // Two that are wanted at once, the one begun later first.
     CHECK(holds({unknown(set({0, 1}, "v", 0)), unknown(set({0, 1}, "v", 0)),
                  unknown(set({2, 3}, "w", 0)), unknown(set({2, 3}, "w", 0)), get({10, 20}, "v", 8),
