@@ -391,6 +391,8 @@ void Clients::check_at_end() const {
                 " was acknowledged and is lost");
         require(operation.outcome != Outcome::not_applied || times == 0, "a write of ",
                 operation.name, " was answered as not applied and is in the log");
+        require(reference.times_done(payload_hashes_[i]) <= 1, "a write of ", operation.name,
+                " was done twice");
         require(keyed_[i] || times <= 1, "a write of ", operation.name, " is in the log ", times,
                 " times");
     }

@@ -47,6 +47,7 @@ void Reference::append(const raft::Entry& entry, std::int64_t now_ns) {
     }
     if (command) {
         ++times_committed_[committed.payload_hash];
+        times_done_[committed.payload_hash] += committed.output.replayed ? 0 : 1;
     }
     if (committed.output.replayed) {
         trace_.sometimes("idempotent replay");
@@ -125,6 +126,11 @@ std::size_t Reference::first_after(const fsm::Cursor& cursor) const {
                    (event.at_index == cursor.index && cursor.position == fsm::Cursor::whole_entry);
         });
     return static_cast<std::size_t>(found - events_.begin());
+}
+
+std::size_t Reference::times_done(std::uint64_t payload_hash) const {
+    const auto found = times_done_.find(payload_hash);
+    return found == times_done_.end() ? 0 : found->second;
 }
 
 std::size_t Reference::times_committed(std::uint64_t payload_hash) const {

@@ -52,6 +52,7 @@ class Reference {
 
     // How often a command with these bytes is in the log, and was done.
     std::size_t times_committed(std::uint64_t payload_hash) const;
+    std::size_t times_done(std::uint64_t payload_hash) const;
     const fsm::StateMachine& machine() const { return machine_; }
 
     // The newest that is committed.
@@ -81,6 +82,7 @@ class Reference {
     std::map<raft::Index, std::uint64_t> digests_;
     // order-free: iterated nowhere
     std::unordered_map<std::uint64_t, std::size_t> times_committed_;
+    std::unordered_map<std::uint64_t, std::size_t> times_done_;
     std::unordered_map<std::uint64_t, std::int64_t> asked_ns_;
     int drift_per_mille_ = 0;
 };

@@ -106,14 +106,24 @@ void Watchers::on_batch(raft::NodeId node, const server::EventBatch& batch) {
             connect_later(watcher);
             continue;
         }
-        for (const fsm::Event& event : batch.events) {
-            if (event.name.starts_with(watcher.prefix) &&
-                *watcher.cursor < fsm::Cursor::after(event)) {
-                see(watcher, event);
+        if (!see_batch(watcher, batch)) {
+            connect_later(watcher);
+        }
+    }
+}
+
+// False: the connection broke in the middle of it.
+bool Watchers::see_batch(Watcher& watcher, const server::EventBatch& batch) {
+    for (const fsm::Event& event : batch.events) {
+        if (event.name.starts_with(watcher.prefix) && *watcher.cursor < fsm::Cursor::after(event)) {
+            see(watcher, event);
+            if (watcher.random.chance(200)) {
+                return false;
             }
         }
-        see_all_up_to(watcher, batch.applied_index);
     }
+    see_all_up_to(watcher, batch.applied_index);
+    return true;
 }
 
 // It must be the very next one.

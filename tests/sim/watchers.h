@@ -39,6 +39,7 @@ class Watchers {
     void connect(Watcher& watcher);
     void connect_later(Watcher& watcher);
     void on_opened(Watcher& watcher, const server::StreamOpen& open);
+    bool see_batch(Watcher& watcher, const server::EventBatch& batch);
     void see(Watcher& watcher, const fsm::Event& event);
     void see_all_up_to(Watcher& watcher, raft::Index index);
 
