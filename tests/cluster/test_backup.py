@@ -263,7 +263,8 @@ def test_a_large_state_is_streamed(make_cluster, name, directory):
         time.sleep(0.005)
     finish()
     print(f"    {os.path.getsize(file) >> 20} MiB; resident {before >> 20} MiB before, at most {peak[0] >> 20} MiB during")
-    assert peak[0] - before < 24 << 20, (before, peak[0])
+    # A sanitizer keeps what was freed for a while.
+    assert peak[0] - before < (24 << 20) * (8 if harness.slowness >= 4 else 1), (before, peak[0])
     restored = new_cluster(make_cluster, file, 1)
     for i in (0, 95):
         target = f"/v1/raw/{name}/{i}"
