@@ -122,8 +122,8 @@ RaftThreadOptions App::raft_options() {
     raft.transport.replaced_disk_id = identity.replaced_disk_id;
     raft.transport.raft_address = node_data_.advertised_address(options_);
     raft.replica.membership.disk_id = identity.disk_id;
-    raft.replica.membership.hear_ns = std::max(raft.replica.membership.hear_ns,
-                                               2 * options_.election_timeout_ms * ns_per_ms);
+    raft.replica.membership.hear_ns =
+        std::max(raft.replica.membership.hear_ns, 2 * options_.election_timeout_ms * ns_per_ms);
     raft.replica.membership.first_request_id = random_number() >> 1U;
     raft.replica.on_removed = [this] { end_as_removed(); };
     const Address address = node_data_.listen_address(options_);

@@ -43,8 +43,7 @@ class SampleData {
     SampleData() {
         files->set_content(
             sample_directory + "/identity",
-            encode_identity(
-                {.cluster_id = 77, .node_id = 2, .founders = {{2, "127.0.0.1:7080"}}}));
+            encode_identity({.cluster_id = 77, .node_id = 2, .founders = {{2, "127.0.0.1:7080"}}}));
         files->set_content(sample_directory + "/lock", "");
     }
 
