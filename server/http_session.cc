@@ -320,6 +320,11 @@ void HttpSession::accept_head(std::size_t head_bytes) {
     if (head_.has_body() && head_.expect_continue && input_.size() == head_bytes) {
         output_ += continue_line;
     }
+    if (!head_.chunked && head_bytes + body_bytes_ > input_.capacity()) {
+        // Room for all of it or none: of many large bodies that each had some none would ever end.
+        input_.reserve(head_bytes + body_bytes_);
+        head_is_stale_ = true;
+    }
     if (head_.chunked) {
         chunked_head_.assign(bytes);
         chunked_body_ = std::make_unique<ChunkedBody>(chunked_head_, limit);

@@ -138,8 +138,8 @@ server::ReplicaOptions SimNode::replica_options() {
     options.snapshots.chunk_bytes = swarm.snapshot_chunk_bytes;
     options.snapshots.window_bytes = swarm.snapshot_window_bytes;
     options.snapshots.slice_bytes = swarm.snapshot_chunk_bytes;
-    // As many pieces at a time as a real node has: one that took its snapshots in small pieces would
-    // keep its disk from everything else.
+    // As many pieces at a time as a real node has: one that took its snapshots in small pieces
+    // would keep its disk from everything else.
     options.snapshots.unwritten_bytes_max = 64 * options.snapshots.slice_bytes;
     options.disk_stall_ns = std::max<std::int64_t>(
         1 * second, std::int64_t{2} * swarm.election_ticks * swarm.tick_ms * ms);
