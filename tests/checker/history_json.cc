@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/checker/json_members.h"
+
 namespace cairn::checker {
 namespace {
 
@@ -24,41 +26,6 @@ const std::map<std::string_view, Outcome> outcomes = {{"ok", Outcome::ok},
 const std::map<std::string_view, Previous> previouses = {{"unreported", Previous::unreported},
                                                          {"absent", Previous::absent},
                                                          {"present", Previous::present}};
-
-template <typename T>
-bool read_word(const json& value, const std::map<std::string_view, T>& words, T& out) {
-    const auto found =
-        value.is_string() ? words.find(value.get_ref<const std::string&>()) : words.end();
-    if (found == words.end()) {
-        return false;
-    }
-    out = found->second;
-    return true;
-}
-
-bool read_text(const json& value, std::string& out) {
-    if (!value.is_string()) {
-        return false;
-    }
-    out = value.get<std::string>();
-    return true;
-}
-
-bool read_number(const json& value, std::uint64_t& out) {
-    if (!value.is_number_unsigned()) {
-        return false;
-    }
-    out = value.get<std::uint64_t>();
-    return true;
-}
-
-bool read_time(const json& value, std::int64_t& out) {
-    if (!value.is_number_integer()) {
-        return false;
-    }
-    out = value.get<std::int64_t>();
-    return true;
-}
 
 bool read_member(const std::string& key, const json& value, Operation& op) {
     const std::map<std::string_view, std::uint64_t*> numbers = {
@@ -95,7 +62,8 @@ bool read_member(const std::string& key, const json& value, Operation& op) {
     return key == "previous" && read_word(value, previouses, op.previous);
 }
 
-// Null when the line is an operation; else what is wrong with it.
+}  // namespace
+
 std::optional<std::string> read_operation(std::string_view line, Operation& op) {
     const json object = json::parse(line, nullptr, false);
     if (!object.is_object()) {
@@ -116,8 +84,6 @@ std::optional<std::string> read_operation(std::string_view line, Operation& op) 
     }
     return std::nullopt;
 }
-
-}  // namespace
 
 std::optional<History> parse_history(std::string_view lines, std::string& error) {
     History history;

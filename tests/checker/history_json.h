@@ -16,4 +16,7 @@ namespace cairn::checker {
 // Nothing when a line is not an operation; `error` says which and why.
 std::optional<History> parse_history(std::string_view lines, std::string& error);
 
+// Nothing when the line is an operation; else what is wrong with it.
+std::optional<std::string> read_operation(std::string_view line, Operation& op);
+
 }  // namespace cairn::checker
