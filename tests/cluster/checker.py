@@ -63,6 +63,7 @@ class RecordingClient:
         self.at = number
         self.connections = {}  # by node
         self.unexpected = []
+        self.answer_seconds = 5.0
 
     def move(self):
         self.at += 1
@@ -106,7 +107,7 @@ class RecordingClient:
         operation.update(client=self.number, node=node.id, invoked_ns=time.monotonic_ns())
         try:
             if node not in self.connections:
-                self.connections[node] = node.client(5.0)
+                self.connections[node] = node.client(self.answer_seconds)
             answer = request(self.connections[node])
         except ConnectionRefusedError:
             operation.update(outcome="not_applied", returned_ns=time.monotonic_ns())  # nothing was sent
@@ -131,7 +132,7 @@ class RecordingClient:
             operation["outcome"] = {"NOT_FOUND": "not_found", "CONFLICT": "conflict",
                                     "ALREADY_EXISTS": "already_exists"}[problem["code"]]
             operation["index"] = problem.get("current_index", 0)
-        elif answer.status in (429, 503, 504):
+        elif answer.status in (429, 503, 504, 507):
             # A read that failed has no outcome to tell.
             operation["outcome"] = answer.json.get("outcome", "not_applied")
             applied = None

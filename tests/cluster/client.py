@@ -38,7 +38,8 @@ def quoted(name):
 class Client:
     """One keep-alive connection to one node, opened again when it broke. Use it from one thread."""
 
-    def __init__(self, port, timeout=15.0):
+    def __init__(self, port, timeout=15.0, host="127.0.0.1"):
+        self.host = host
         self.port = port
         self.timeout = timeout
         self.connection = None
@@ -56,7 +57,7 @@ class Client:
         elif isinstance(body, str):
             body = body.encode()
         if self.connection is None:
-            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
+            self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
         try:
             self.connection.request(method, target, body=body, headers=headers or {})
             answer = self.connection.getresponse()
@@ -93,10 +94,10 @@ class Client:
 class Stream:
     """A WebSocket stream. `next` checks what every stream promises: cursors never go back."""
 
-    def __init__(self, port, path, timeout=10.0, receive_buffer=None):
+    def __init__(self, port, path, timeout=10.0, receive_buffer=None, host="127.0.0.1"):
         options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)] if receive_buffer else []
         self.socket = websocket.create_connection(
-            f"ws://127.0.0.1:{port}{path}", timeout=timeout, sockopt=options, enable_multithread=True)
+            f"ws://{host}:{port}{path}", timeout=timeout, sockopt=options, enable_multithread=True)
         self.cursor = None
         self.close_code = None
 

@@ -57,6 +57,10 @@ class Node:
     def __init__(self, cluster, node_id):
         self.cluster = cluster
         self.id = node_id
+        self.host = "127.0.0.1"
+        self.program = None  # where it isn't `binary`
+        self.environment = {}
+        self.enter = None  # called in the new process: where it is to live
         self.http_port = free_port()
         self.raft_port = free_port()
         self.data_dir = os.path.join(cluster.directory, f"data-{node_id}")
@@ -68,24 +72,30 @@ class Node:
     def start(self, *options, told_the_cluster=True):
         assert self.process is None, f"node {self.id} runs already"
         command = [
-            binary, "serve", "--id", str(self.id), "--data-dir", self.data_dir,
-            "--http", f"127.0.0.1:{self.http_port}", *self.cluster.options, *options]
+            self.program or binary, "serve", "--id", str(self.id), "--data-dir", self.data_dir,
+            "--http", f"{self.host}:{self.http_port}", *self.cluster.options, *options]
         if self.joins is not None:
-            command += ["--raft", f"127.0.0.1:{self.raft_port}", "--join", f"127.0.0.1:{self.joins.http_port}"]
+            command += ["--raft", self.raft_address, "--join", f"{self.joins.host}:{self.joins.http_port}"]
         elif told_the_cluster:
-            command += ["--raft", f"127.0.0.1:{self.raft_port}",
+            command += ["--raft", self.raft_address,
                         "--initial-cluster", self.cluster.initial_cluster]
         with open(self.log_path, "ab") as log:
             log.write(f"--- {' '.join(command)}\n".encode())
             log.flush()
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(),
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(**self.environment),
                 preexec_fn=self._prepare, start_new_session=True)
 
     def _prepare(self):
         _die_with_parent()
+        if self.enter is not None:
+            self.enter()
         if self.files_max is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self.files_max, self.files_max))
+
+    @property
+    def raft_address(self):
+        return f"{self.host}:{self.raft_port}"
 
     @property
     def running(self):
@@ -114,10 +124,10 @@ class Node:
         self.process.send_signal(signal.SIGCONT)
 
     def client(self, timeout=15.0):
-        return Client(self.http_port, timeout)
+        return Client(self.http_port, timeout, self.host)
 
     def stream(self, path, **options):
-        return Stream(self.http_port, path, **options)
+        return Stream(self.http_port, path, host=self.host, **options)
 
     def ready(self):
         client = self.client(2.0)
@@ -154,7 +164,7 @@ class Cluster:
         self.directory = tempfile.mkdtemp(prefix="cairn-test-")
         self.options = list(options)
         self.nodes = [Node(self, i + 1) for i in range(size)]
-        self.initial_cluster = ",".join(f"{n.id}=127.0.0.1:{n.raft_port}" for n in self.nodes)
+        self.initial_cluster = ",".join(f"{n.id}={n.raft_address}" for n in self.nodes)
 
     def start(self):
         for node in self.nodes:
