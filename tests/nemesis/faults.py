@@ -6,6 +6,7 @@ and from when to when.
 import contextlib
 import http.client
 import random
+import threading
 import time
 
 import cluster as harness
@@ -64,13 +65,15 @@ class Injected:
 
 
 class Torment:
-    def __init__(self, cluster, observer, seed, unavailable):
+    def __init__(self, cluster, observer, load, seed, unavailable):
         """`unavailable`: by what faults need, why it isn't there."""
         self.cluster = cluster
+        self.load = load
         self.observer = observer
         self.choose = random.Random(f"{seed}-faults")
         self.unavailable = unavailable
         self.injected = []
+        self.readers = []  # (event that ends them, what waits for that)
         self.was_full = 0  # answers 507 to the writes that fill a log
         # One node keeps its whole log, which is what the streams are held against in the end.
         self.keeper = self.choose.choice(cluster.nodes)
@@ -112,13 +115,17 @@ class Torment:
 
     def pause_follower(self, one):
         self._pause(one, [self._follower()])
+        self._hold()
 
     def pause_leader(self, one):
-        self._pause(one, [self._leader()])
+        leader = self._leader()
+        self._pause(one, [leader])
+        self._hold_and_read_at(leader)
 
     def pause_most(self, one):
         spared = self.choose.choice(self.cluster.nodes)
         self._pause(one, [n for n in self.cluster.nodes if n is not spared])
+        self._hold()
 
     # Networks.
 
@@ -128,13 +135,13 @@ class Torment:
         if self.cluster.network.cuts_clients and self.choose.random() < 0.5:
             one.detail += ", from clients too"
             self._cut_both_ways(leader.id, networks.CLIENTS)
-        self._hold()
+        self._hold_and_read_at(leader)
 
     def part_with_leader(self, one):
         leader = self._leader()
         minority = [leader, self.choose.choice(self._others([leader]))]
         self._part(one, minority, self._others(minority))
-        self._hold()
+        self._hold_and_read_at(leader)
 
     def part_followers(self, one):
         leader = self._leader()
@@ -150,15 +157,18 @@ class Torment:
     def mute_leader(self, one):
         leader = self._leader()
         self._cut(one, [(leader, other) for other in self._others([leader])])
+        self._hold_and_read_at(leader)
 
     def deafen_leader(self, one):
         leader = self._leader()
         self._cut(one, [(other, leader) for other in self._others([leader])])
+        self._hold_and_read_at(leader)
 
     def cut_links(self, one):
         pairs = [(a, b) for a in self.cluster.nodes for b in self.cluster.nodes if a is not b]
         # Less than would leave somebody without a majority that he can speak with.
         self._cut(one, self.choose.sample(pairs, len(self.cluster.nodes) // 2))
+        self._hold()
 
     # Disks and clocks.
 
@@ -233,6 +243,13 @@ class Torment:
     def _hold(self):
         time.sleep(self.choose.uniform(0.6, 2.2))
 
+    def _hold_and_read_at(self, leader):
+        """Until others have had time to elect another; then its clients ask, who can't know that it leads no more."""
+        self._hold()
+        over = threading.Event()
+        self.readers.append((over, self.load.read_at(leader, over)))
+        self._hold()
+
     def _kill(self, one, nodes):
         one.detail = _named(nodes)
         for node in nodes:
@@ -245,13 +262,11 @@ class Torment:
         one.detail = _named(nodes)
         for node in nodes:
             node.pause()
-        self._hold()
 
     def _cut(self, one, pairs):
         one.detail = ", ".join(f"{a.id} → {b.id}" for a, b in pairs)
         for a, b in pairs:
             self.cluster.network.cut(a.id, b.id)
-        self._hold()
 
     def _cut_both_ways(self, a, b):
         self.cluster.network.cut(a, b)
@@ -275,6 +290,9 @@ class Torment:
             answer = self._request(self._leader(), "PUT", "/v1/raw/big", b"b" * BIG_VALUE_BYTES)
             if answer is None:
                 time.sleep(0.05)
+                continue
+            if answer.status == 507 and self._leader() is not node:
+                time.sleep(0.05)  # another one's disk was full a moment ago
                 continue
             refused += answer.status == 507
             written += answer.status in (200, 201)
@@ -334,6 +352,10 @@ class Torment:
             if node.disk is not None:
                 with contextlib.suppress(FileNotFoundError):
                     node.disk.empty()
+        readers, self.readers = self.readers, []
+        for over, finish in readers:
+            over.set()
+            finish()
 
     def _wait_for_leader(self):
         for node in self.cluster.nodes:

@@ -82,17 +82,18 @@ class Round:
         observer.watch()
         harness.wait_until(observer.leader, REST_SECONDS * harness.slowness, "there is a leader")
         load.start()
-        torment = faults.Torment(cluster, observer, self.seed, unavailable)
+        torment = faults.Torment(cluster, observer, load, self.seed, unavailable)
         try:
             torment.run(time.monotonic() + self.seconds, lambda text: run.verbose and print(f"    {text}", flush=True))
             over = time.monotonic()
-            time.sleep(0.5)  # not a wait for anything: what clients do after the last fault
             load.stop_clients()
             cluster.come_to_rest(REST_SECONDS)
             ends = load.read_everything()
             lines = load.stop_streams(ends)
         finally:
             load.stopping.set()
+            for over, _ in torment.readers:
+                over.set()
             for follower in load.followers:
                 follower.stopping.set()
             observer.stop()
@@ -102,7 +103,8 @@ class Round:
         leaderless = observer.leaderless(self.size // 2 + 1)
         self._account(torment, load, observer, leaderless, over)
         self._judge(cluster, load, lines, applied)
-        self.notes.append(f"at rest {rested:.1f} s after the last fault")
+        self.notes.append(f"at rest {rested:.1f} s after the last fault, judged {time.monotonic() - over - rested:.1f} s"
+                          " later")
         self._check_outages(torment, leaderless, over)
 
     def _account(self, torment, load, observer, leaderless, over):
@@ -124,8 +126,9 @@ class Round:
                 raise Violation(f"{longest:.1f} s without a leader, with a majority: {one.fault.name}: {one.detail}")
 
     def _judge(self, cluster, load, stream_lines, applied):
-        for node in cluster.nodes:
-            status = node.terminate()
+        ending = [(node, harness.in_background(node.terminate)) for node in cluster.nodes]
+        for node, finish in ending:
+            status = finish()
             if status != 0:
                 raise Violation(f"node {node.id} ended with {status} when told to stop")
         self._verify(cluster)

@@ -28,7 +28,8 @@ class RecordingClient(checker.RecordingClient):
 
     def __init__(self, history, number, nodes):
         super().__init__(history, number, nodes)
-        self.answer_seconds = 1.3 * harness.slowness  # little more than the deadline of its requests
+        # Some give up soon. Others wait for a node that stands still, and hear what it says when it goes on.
+        self.answer_seconds = (6.0 if number % 3 else 1.3) * harness.slowness
         self.replayed = 0
         self.refused = {}  # by problem code, how often
 
@@ -152,6 +153,7 @@ class Workload:
         self.clients = [RecordingClient(self.history, i, cluster.nodes) for i in range(clients)]
         self.seeds = [f"{seed}-client-{i}" for i in range(clients)]
         self.finishers = []
+        self.readers = []
         selections = (("events", PREFIX, True), ("events", PREFIX, True), ("watch", PREFIX, True),
                       ("events", HOT_NAMES[0], False), ("watch", HOT_NAMES[0], False))
         self.followers = [Follower(i + 1, cluster.nodes, f"{seed}-stream-{i}", *s) for i, s in enumerate(selections)]
@@ -161,6 +163,23 @@ class Workload:
             follower.start()
         self.finishers = [harness.in_background(lambda c=c, s=s: self._run(c, random.Random(s)))
                           for c, s in zip(self.clients, self.seeds)]
+
+    def read_at(self, node, over, readers=6):
+        """Readers of what changes most, at this node only, until the event `over`. Returns what waits for their end."""
+        first = 1000 + len(self.readers)
+        added = [RecordingClient(self.history, first + i, [node]) for i in range(readers)]
+        for client in added:
+            client.answer_seconds = 6.0 * harness.slowness
+        self.readers += added
+        finishers = [harness.in_background(lambda c=c: self._read(c, over)) for c in added]
+        return lambda: [finish() for finish in finishers]
+
+    def _read(self, client, over):
+        while not over.is_set():
+            for name in HOT_NAMES:
+                client.get(name)
+            over.wait(0.02)
+        client.close()
 
     def stop_clients(self):
         self.stopping.set()
@@ -217,7 +236,7 @@ class Workload:
         return answers
 
     def problems(self):
-        return [f"client {c.number} got {answer}" for c in self.clients for answer in c.unexpected[:3]] + \
+        return [f"client {c.number} got {answer}" for c in self.clients + self.readers for answer in c.unexpected[:3]] + \
             [p for f in self.followers for p in f.problems]
 
     def _run(self, client, choose):
