@@ -60,7 +60,8 @@ class Injected:
     def __init__(self, fault, began):
         self.fault = fault
         self.began = began
-        self.ended = None
+        self.ended = began
+        self.until = began  # what is seen is counted to it up to here: the next one's beginning
         self.detail = ""
 
 
@@ -95,9 +96,14 @@ class Torment:
                 getattr(self, fault.method)(one)
             finally:
                 self._undo()
-                one.ended = time.monotonic()
+                one.ended = one.until = time.monotonic()
             speak(f"{one.ended - one.began:5.1f} s  {fault.name}{': ' if one.detail else ''}{one.detail}")
             self._wait_for_leader()
+            one.until = time.monotonic()
+
+    def stop_at_once(self):
+        for over, _ in self.readers:
+            over.set()
 
     # Processes.
 

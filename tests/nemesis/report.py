@@ -24,17 +24,18 @@ HEAD = ["fault", "times", "seconds", "new leaders", "ok", "refused", "unknown", 
         "longest without leader, s"]
 
 
-def _overlap(interval, began, ended):
-    return max(0.0, min(interval[1], ended) - max(interval[0], began))
+def overlap(interval, one):
+    """How long it was within the time that is counted to this fault."""
+    return max(0.0, min(interval[1], one.until) - max(interval[0], one.began))
 
 
-def account(rows, injected, until, operations, reigns, leaderless, followers):
+def account(rows, injected, operations, reigns, leaderless, followers):
     """Adds one round to the rows. What is seen until the next fault begins is counted to the last one."""
     writes = sorted(o["returned_ns"] / 1e9 for o in operations
                     if o["outcome"] == "ok" and o["kind"] not in ("get", "local_get"))
     outages = list(zip(writes, writes[1:]))
-    for at, one in enumerate(injected):
-        ended = injected[at + 1].began if at + 1 < len(injected) else until
+    for one in injected:
+        ended = one.until
         row = rows.setdefault(one.fault.name, Row(one.fault))
         row.times += 1
         row.seconds += one.ended - one.began
@@ -47,8 +48,8 @@ def account(rows, injected, until, operations, reigns, leaderless, followers):
                 row.ok += outcome not in ("unknown", "not_applied")
         row.resumed += sum(one.began <= when < ended for f in followers for when in f.resumed)
         row.gaps += sum(one.began <= when < ended for f in followers for when in f.gaps)
-        row.outage = max([row.outage] + [_overlap(o, one.began, ended) for o in outages])
-        row.leaderless = max([row.leaderless] + [_overlap(i, one.began, ended) for i in leaderless])
+        row.outage = max([row.outage] + [overlap(o, one) for o in outages])
+        row.leaderless = max([row.leaderless] + [overlap(i, one) for i in leaderless])
 
 
 def markdown(rows, notes):

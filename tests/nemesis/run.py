@@ -11,6 +11,7 @@ by the logs of the nodes. See README.md. A failure keeps what was recorded and p
 import argparse
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -53,24 +54,17 @@ class Round:
     def play(self):
         run = self.run
         cluster = machine.TormentedCluster(self.size, run.options, run.network, run.clocks, run.programs)
-        keep = False
         try:
-            self._torment(cluster)
+            self._begin(cluster)
         except BaseException:
-            keep = True
+            self._keep_logs(cluster)
             raise
         finally:
-            if keep:
-                kept = tempfile.mkdtemp(prefix="cairn-nemesis-logs-")
-                for node in cluster.nodes + cluster.removed:
-                    if os.path.exists(node.log_path):
-                        shutil.copy(node.log_path, kept)
-                print(f"    the nodes' own logs: {kept}", flush=True)
             cluster.stop()
 
-    def _torment(self, cluster):
+    def _begin(self, cluster):
         run = self.run
-        choose = faults.random.Random(f"{self.seed}-cluster")
+        choose = random.Random(f"{self.seed}-cluster")
         unavailable = dict(run.unavailable)
         why = cluster.give_small_disks(SMALL_DISKS[self.size], choose)
         if why:
@@ -79,37 +73,53 @@ class Round:
             node.is_old = choose.random() < 0.5  # both programs from the beginning
         cluster.start()
         observer, load = observers.Observer(cluster), workloads.Workload(cluster, self.seed)
+        torment = faults.Torment(cluster, observer, load, self.seed, unavailable)
         observer.watch()
         harness.wait_until(observer.leader, REST_SECONDS * harness.slowness, "there is a leader")
         load.start()
-        torment = faults.Torment(cluster, observer, load, self.seed, unavailable)
         try:
-            torment.run(time.monotonic() + self.seconds, lambda text: run.verbose and print(f"    {text}", flush=True))
-            over = time.monotonic()
-            load.stop_clients()
-            cluster.come_to_rest(REST_SECONDS)
-            ends = load.read_everything()
-            lines = load.stop_streams(ends)
+            lines = self._torment(cluster, load, torment)
+        except BaseException:
+            self._check_what_there_is(load)
+            raise
         finally:
-            load.stopping.set()
-            for over, _ in torment.readers:
-                over.set()
-            for follower in load.followers:
-                follower.stopping.set()
+            load.stop_at_once()
+            torment.stop_at_once()
             observer.stop()
-        rested = time.monotonic() - over
-        applied = max(n.applied() for n in cluster.nodes)
-        cluster.wait_caught_up()
-        leaderless = observer.leaderless(self.size // 2 + 1)
-        self._account(torment, load, observer, leaderless, over)
-        self._judge(cluster, load, lines, applied)
-        self.notes.append(f"at rest {rested:.1f} s after the last fault, judged {time.monotonic() - over - rested:.1f} s"
-                          " later")
-        self._check_outages(torment, leaderless, over)
+            self._account(torment, load, observer)
+        self._judge(cluster, load, lines)
+        self._check_outages(torment, observer)
 
-    def _account(self, torment, load, observer, leaderless, over):
-        reports.account(self.run.rows, torment.injected, over, load.history.operations, observer.reigns(), leaderless,
-                        load.followers)
+    def _torment(self, cluster, load, torment):
+        """Returns what streams received, for the checker."""
+        torment.run(time.monotonic() + self.seconds,
+                    lambda text: self.run.verbose and print(f"    {text}", flush=True))
+        over = time.monotonic()
+        load.stop_clients()
+        cluster.come_to_rest(REST_SECONDS)
+        ends = load.read_everything()
+        self.notes.append(f"at rest {time.monotonic() - over:.1f} s after the last fault")
+        return load.stop_streams(ends)
+
+    @staticmethod
+    def _keep_logs(cluster):
+        kept = tempfile.mkdtemp(prefix="cairn-nemesis-logs-")
+        for node in cluster.nodes + cluster.removed:
+            if os.path.exists(node.log_path):
+                shutil.copy(node.log_path, kept)
+        print(f"    the nodes' own logs: {kept}", flush=True)
+
+    def _check_what_there_is(self, load):
+        """It failed before the logs could be read; perhaps what clients were told says why."""
+        load.stop_at_once()
+        try:
+            print(f"    what clients were told until then: {self._check(load.history.operations)}")
+        except Violation as error:
+            print("    " + str(error).replace("\n", "\n    "))
+
+    def _account(self, torment, load, observer):
+        reports.account(self.run.rows, torment.injected, load.history.operations, observer.reigns(),
+                        observer.leaderless(self.size // 2 + 1), load.followers)
         refused = {}
         for client in load.clients:
             for code, count in client.refused.items():
@@ -118,14 +128,16 @@ class Round:
         self.notes.append(f"{len(observer.reigns())} leaders; refused: {told}; {torment.was_full} times DISK_FULL to"
                           f" big writes; {sum(c.replayed for c in load.clients)} answers given again for their key")
 
-    def _check_outages(self, torment, leaderless, over):
-        for at, one in enumerate(torment.injected):
-            ended = torment.injected[at + 1].began if at + 1 < len(torment.injected) else over
-            longest = max((min(i[1], ended) - max(i[0], one.began) for i in leaderless), default=0.0)
+    def _check_outages(self, torment, observer):
+        leaderless = observer.leaderless(self.size // 2 + 1)
+        for one in torment.injected:
+            longest = max((reports.overlap(i, one) for i in leaderless), default=0.0)
             if one.fault.leaves_majority and longest > OUTAGE_SECONDS_MAX * harness.slowness:
                 raise Violation(f"{longest:.1f} s without a leader, with a majority: {one.fault.name}: {one.detail}")
 
-    def _judge(self, cluster, load, stream_lines, applied):
+    def _judge(self, cluster, load, stream_lines):
+        applied = max(n.applied() for n in cluster.nodes)
+        cluster.wait_caught_up()
         ending = [(node, harness.in_background(node.terminate)) for node in cluster.nodes]
         for node, finish in ending:
             status = finish()
@@ -138,8 +150,7 @@ class Round:
             model.apply(entry)
         keyed = log_model.keyed_commands(model, load.done_at(), load.answers_by_key())
         self.notes.append(f"{applied} entries in the log, {model.clock_changes} of them tell of another wall clock")
-        lines = model.events + stream_lines + keyed + load.history.operations
-        self.notes.append(self._check(lines))
+        self.notes.append(self._check(model.events + stream_lines + keyed + load.history.operations))
         if load.problems():
             raise Violation("; ".join(load.problems()))
 

@@ -186,6 +186,11 @@ class Workload:
         for finish in self.finishers:
             finish()
 
+    def stop_at_once(self):
+        self.stopping.set()
+        for follower in self.followers:
+            follower.stopping.set()
+
     def read_everything(self):
         """What is there at the end, for everybody to see, and a last write that ends every stream."""
         final = RecordingClient(self.history, len(self.clients), self.cluster.nodes)
