@@ -126,6 +126,7 @@ class Torment:
     def pause_leader(self, one):
         leader = self._leader()
         self._pause(one, [leader])
+        self._hold()  # others have time to elect another
         self._hold_and_read_at(leader)
 
     def pause_most(self, one):
@@ -136,7 +137,7 @@ class Torment:
     # Networks.
 
     def isolate_leader(self, one):
-        leader = self._leader()
+        leader = self._believing_leader()
         self._part(one, [leader], self._others([leader]))
         if self.cluster.network.cuts_clients and self.choose.random() < 0.5:
             one.detail += ", from clients too"
@@ -144,7 +145,7 @@ class Torment:
         self._hold_and_read_at(leader)
 
     def part_with_leader(self, one):
-        leader = self._leader()
+        leader = self._believing_leader()
         minority = [leader, self.choose.choice(self._others([leader]))]
         self._part(one, minority, self._others(minority))
         self._hold_and_read_at(leader)
@@ -161,12 +162,12 @@ class Torment:
         self._hold()
 
     def mute_leader(self, one):
-        leader = self._leader()
+        leader = self._believing_leader()
         self._cut(one, [(leader, other) for other in self._others([leader])])
         self._hold_and_read_at(leader)
 
     def deafen_leader(self, one):
-        leader = self._leader()
+        leader = self._believing_leader()
         self._cut(one, [(other, leader) for other in self._others([leader])])
         self._hold_and_read_at(leader)
 
@@ -240,6 +241,14 @@ class Torment:
     def _leader(self):
         return self.observer.leader() or self.choose.choice(self.cluster.nodes)
 
+    def _believing_leader(self):
+        """Half of the time the node that gives up last."""
+        patient = self.cluster.patient
+        if patient in self.cluster.nodes and self.choose.random() < 0.5:
+            self._hand_over(patient)
+            return patient
+        return self._leader()
+
     def _others(self, some):
         return [n for n in self.cluster.nodes if n not in some]
 
@@ -250,8 +259,7 @@ class Torment:
         time.sleep(self.choose.uniform(0.6, 2.2))
 
     def _hold_and_read_at(self, leader):
-        """Until others have had time to elect another; then its clients ask, who can't know that it leads no more."""
-        self._hold()
+        """Its clients go on asking, who can't know that it may lead no more."""
         over = threading.Event()
         self.readers.append((over, self.load.read_at(leader, over)))
         self._hold()

@@ -62,13 +62,14 @@ class Machine(harness.Node):
         self.disk = None
         self.clock_path = os.path.join(cluster.directory, f"clock-{node_id}")
         self.is_old = False
+        self.options = []
         if cluster.clocks.unavailable is None:
             set_clock(self.clock_path, 0)
             self.environment = cluster.clocks.environment(self.clock_path)
 
     def start(self, *options, **more):
         self.program = self.cluster.programs[1 if self.is_old else 0]
-        super().start(*options, **more)
+        super().start(*self.options, *options, **more)
 
     def kill(self):
         pid = self.process.pid
@@ -88,6 +89,7 @@ class TormentedCluster(harness.Cluster):
         self.programs = programs
         self.nodes = [Machine(self, i + 1) for i in range(size)]
         self.removed = []
+        self.patient = None  # one that leads longer than it should, see run.py
         network.begin(self.nodes)
         self.initial_cluster = getattr(network, "initial_cluster", None) or ",".join(
             f"{n.id}={n.raft_address}" for n in self.nodes)
