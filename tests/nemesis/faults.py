@@ -16,7 +16,9 @@ from client import wait_until
 
 FILL_SECONDS = 8.0
 BIG_VALUE_BYTES = 1_000_000
-BIG_VALUES_MAX = 110  # more than what is left in a segment of the log and its successor
+# In a round: more than a segment of the log holds, and less than makes every node take a snapshot by itself and give up
+# the log that streams are held against in the end.
+BIG_VALUES_MAX = 110
 
 
 class Fault:
@@ -75,6 +77,7 @@ class Torment:
         self.unavailable = unavailable
         self.injected = []
         self.readers = []  # (event that ends them, what waits for that)
+        self.big_values_left = BIG_VALUES_MAX
         self.was_full = 0  # answers 507 to the writes that fill a log
         # One node keeps its whole log, which is what the streams are held against in the end.
         self.keeper = self.choose.choice(cluster.nodes)
@@ -300,7 +303,7 @@ class Torment:
         noticed = self._says_full(node)
         ends = time.monotonic() + FILL_SECONDS * harness.slowness
         refused = written = 0
-        while time.monotonic() < ends and written < BIG_VALUES_MAX and not refused:
+        while time.monotonic() < ends and self.big_values_left > 0 and not refused:
             answer = self._request(self._leader(), "PUT", "/v1/raw/big", b"b" * BIG_VALUE_BYTES)
             if answer is None:
                 time.sleep(0.05)
@@ -310,6 +313,7 @@ class Torment:
                 continue
             refused += answer.status == 507
             written += answer.status in (200, 201)
+            self.big_values_left -= 1
         one.detail += f", {written} MB written" + (", then 507" if refused else "")
         self.was_full += refused
         self._hold()

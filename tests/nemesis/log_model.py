@@ -54,7 +54,8 @@ def agreed(logs, applied):
     for index in range(1, applied + 1):
         there = {node: entries[index] for node, entries in logs.items() if index in entries}
         if not there:
-            raise Broken(f"no node has entry {index} any more")
+            begins = {node: min(entries, default=0) for node, entries in logs.items()}
+            raise Broken(f"no node has entry {index} of {applied} any more; their logs begin at {begins}")
         first = next(iter(there.values()))
         if any(entry != first for entry in there.values()):
             raise Broken(f"the logs differ at {index}: {there}")
