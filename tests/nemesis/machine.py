@@ -1,4 +1,5 @@
 """The cluster that is tormented: nodes with a disk, a clock and a program of their own."""
+import contextlib
 import glob
 import os
 import shutil
@@ -63,6 +64,7 @@ class Machine(harness.Node):
         self.clock_path = os.path.join(cluster.directory, f"clock-{node_id}")
         self.is_old = False
         self.options = []
+        self.started = []  # process ids
         if cluster.clocks.unavailable is None:
             set_clock(self.clock_path, 0)
             self.environment = cluster.clocks.environment(self.clock_path)
@@ -70,13 +72,14 @@ class Machine(harness.Node):
     def start(self, *options, **more):
         self.program = self.cluster.programs[1 if self.is_old else 0]
         super().start(*self.options, *options, **more)
+        self.started.append(self.process.pid)
 
-    def kill(self):
-        pid = self.process.pid
-        super().kill()
-        for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):  # it had no time to do so itself
-            if self.environment and os.path.exists(f"/dev/shm/{name}"):
-                os.unlink(f"/dev/shm/{name}")
+    def remove_clock_memory(self):
+        """What libfaketime shares between processes and a killed one has no time to remove."""
+        for pid in self.started:
+            for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"/dev/shm/{name}")
 
 
 class TormentedCluster(harness.Cluster):
@@ -152,6 +155,7 @@ class TormentedCluster(harness.Cluster):
             super().stop()
         finally:
             for node in self.nodes:
+                node.remove_clock_memory()
                 if node.disk is not None:
                     node.disk.unmount()
             self.nodes = ended
