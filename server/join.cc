@@ -6,13 +6,11 @@
 #include <utility>
 #include <vector>
 
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
 #include "raft/configuration.h"
-#include "server/coroutine.h"
+#include "server/http_client.h"
 #include "server/initial_cluster.h"
 #include "server/printable.h"
 
@@ -20,82 +18,25 @@ namespace cairn::server {
 
 namespace {
 
-namespace beast = boost::beast;
-namespace http = beast::http;
 using std::chrono::steady_clock;
 
-constexpr std::size_t answer_bytes_max = std::size_t{1} << 20;
 constexpr std::size_t detail_bytes_max = 500;
 constexpr unsigned status_timeout = 408;
 constexpr unsigned status_too_many = 429;
 constexpr unsigned status_server_error = 500;
 
-struct Attempt {
-    std::string failure;  // of the connection; empty: there is an answer
-    unsigned status = 0;
-    std::string body;
-};
-
-using Stream = beast::basic_stream<net::ip::tcp, Executor>;
-
-Task ask(Stream& stream, const Address& member, const std::string& body,
-         std::chrono::milliseconds timeout, Attempt& attempt) {
-    net::ip::basic_resolver<net::ip::tcp, Executor> resolver(stream.get_executor());
-    stream.expires_after(timeout);
-    const auto [resolve_error, endpoints] =
-        co_await resolver.async_resolve(member.host, std::to_string(member.port), token);
-    if (resolve_error) {
-        attempt.failure = resolve_error.message();
-        co_return;
-    }
-    for (const auto& endpoint : endpoints) {
-        const auto [connect_error] = co_await stream.async_connect(endpoint.endpoint(), token);
-        attempt.failure = connect_error ? connect_error.message() : std::string();
-        if (!connect_error) {
-            break;
-        }
-    }
-    if (!attempt.failure.empty()) {
-        co_return;
-    }
-    http::request<http::string_body> request{http::verb::post, "/v1/cluster/members?timeout=5s",
-                                             11};
-    request.set(http::field::host, member.text());
-    request.set(http::field::content_type, "application/json");
-    request.set(http::field::connection, "close");
-    request.body() = body;
-    request.prepare_payload();
-    const auto [write_error, written] = co_await http::async_write(stream, request, token);
-    if (write_error) {
-        attempt.failure = write_error.message();
-        co_return;
-    }
-    beast::flat_buffer buffer;
-    http::response_parser<http::string_body> parser;
-    parser.body_limit(answer_bytes_max);
-    const auto [read_error, read] = co_await http::async_read(stream, buffer, parser, token);
-    if (read_error) {
-        attempt.failure = read_error.message();
-        co_return;
-    }
-    attempt.status = parser.get().result_int();
-    attempt.body = std::move(parser.get().body());
+HttpReply ask_once(const Address& member, const std::string& body,
+                   std::chrono::milliseconds timeout) {
+    return http_ask(member,
+                    {.method = "POST",
+                     .target = "/v1/cluster/members?timeout=5s",
+                     .headers = {{"Content-Type", "application/json"}},
+                     .body = body,
+                     .has_body = true},
+                    {.timeout = timeout});
 }
 
-Attempt ask_once(const Address& member, const std::string& body,
-                 std::chrono::milliseconds timeout) {
-    Attempt attempt;
-    net::io_context context(1);
-    Stream stream(context.get_executor());
-    spawn(context.get_executor(), ask(stream, member, body, timeout, attempt), "asking to join");
-    context.run();
-    if (attempt.failure.empty() && attempt.status == 0) {
-        attempt.failure = "no answer";
-    }
-    return attempt;
-}
-
-std::string detail_of(const Attempt& attempt) {
+std::string detail_of(const HttpReply& attempt) {
     const nlohmann::json json = nlohmann::json::parse(attempt.body, nullptr, false);
     const bool told = json.is_object() && json.contains("detail") && json["detail"].is_string();
     return told ? printable(json["detail"].get<std::string>().substr(0, detail_bytes_max))
@@ -182,7 +123,7 @@ std::optional<StartRefusal> join_cluster(const ServeOptions& options, raft::Iden
     const auto give_up_at = steady_clock::now() + patience.altogether;
     std::string last_failure;
     while (true) {
-        const Attempt attempt = ask_once(*options.join, body, patience.attempt);
+        const HttpReply attempt = ask_once(*options.join, body, patience.attempt);
         std::string failure = attempt.failure;
         if (failure.empty() && (attempt.status == 200 || attempt.status == 201)) {
             failure = parse_join_answer(attempt.body, identity);
