@@ -1,8 +1,6 @@
 #include "server/command_line.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstdlib>
 #include <map>
 #include <span>
 #include <string_view>
@@ -10,6 +8,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "server/client/completion.h"
+#include "server/client/flags.h"
+#include "server/flag_reading.h"
 #include "server/printable.h"
 #include "server/settings_file.h"
 
@@ -19,12 +20,6 @@
 
 namespace cairn::server {
 namespace {
-
-std::optional<std::string> non_empty(const EnvironmentLookup& environment,
-                                     std::string_view setting) {
-    std::optional<std::string> value = environment(environment_name(setting));
-    return value && !value->empty() ? std::move(value) : std::nullopt;
-}
 
 // `cairn verify`, `dump`, `recover` and `restore`: flags alone, but for the data directory, which
 // is that of `cairn serve`.
@@ -51,26 +46,25 @@ class ToolFlags {
             "its nodes. Exit status: 0 done, 1 the file is damaged, 2 not done.");
         for (CLI::App* tool : {verify_, dump_, recover_, restore_}) {
             tool->get_formatter()->column_width(34);
-            add(*tool, "data-dir", "DIR", "The data directory\n[CAIRN_DATA_DIR, ./cairn-data]");
+            add_flag(*tool, "data-dir", "DIR",
+                     "The data directory\n[CAIRN_DATA_DIR, ./cairn-data]");
         }
         for (CLI::App* tool : {verify_, dump_}) {
             add_switch(*tool, "json", "Print JSON");
         }
-        add(*recover_, "raft", "HOST:PORT",
-            "Where new nodes will reach this one, when that has changed");
+        add_flag(*recover_, "raft", "HOST:PORT",
+                 "Where new nodes will reach this one, when that has changed");
         add_switch(*recover_, "yes", "Do it");
-        restore_->add_option("FILE", "The backup")
-            ->required()
-            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-        add(*restore_, "id", "ID", "The node's id\n[1]");
-        add(*restore_, "raft", "HOST:PORT",
-            "Where other nodes connect, when this node begins alone\n[127.0.0.1:7080]");
-        add(*restore_, "initial-cluster", "LIST",
-            "Ids and Raft addresses of the nodes that begin together,\n"
-            "1=HOST:PORT,2=HOST:PORT,…");
-        add(*dump_, "from", "INDEX", "Only entries, and of them those from this index on");
-        add(*dump_, "to", "INDEX", "Only entries, and of them those up to this index");
-        add(*dump_, "limit", "N", "At most so many records or values");
+        add_word(*restore_, "FILE", "The backup").required();
+        add_flag(*restore_, "id", "ID", "The node's id\n[1]");
+        add_flag(*restore_, "raft", "HOST:PORT",
+                 "Where other nodes connect, when this node begins alone\n[127.0.0.1:7080]");
+        add_flag(*restore_, "initial-cluster", "LIST",
+                 "Ids and Raft addresses of the nodes that begin together,\n"
+                 "1=HOST:PORT,2=HOST:PORT,…");
+        add_flag(*dump_, "from", "INDEX", "Only entries, and of them those from this index on");
+        add_flag(*dump_, "to", "INDEX", "Only entries, and of them those up to this index");
+        add_flag(*dump_, "limit", "N", "At most so many records or values");
         add_switch(*dump_, "snapshot", "Show the newest snapshot instead of the log");
         add_switch(*dump_, "values", "Show how values begin, not only their sizes");
     }
@@ -88,7 +82,7 @@ class ToolFlags {
     std::string read(const EnvironmentLookup& environment, CommandLineResult& result) const {
         const CLI::App& tool = *parsed();
         std::string data_dir = "./cairn-data";
-        if (const std::optional<std::string> told = non_empty(environment, "data-dir")) {
+        if (const std::optional<std::string> told = told_by(environment, "data-dir")) {
             data_dir = *told;
         }
         if (std::string wrong = read_text(tool, "data-dir", data_dir); !wrong.empty()) {
@@ -172,57 +166,6 @@ class ToolFlags {
         return parse_address(text, PortZero::refused);
     }
 
-    template <class Value, class Parse>
-    static std::string read_parsed(const CLI::App& tool, const std::string& name,
-                                   const Parse& parse, std::optional<Value>& value) {
-        std::string text;
-        if (std::string wrong = read_text(tool, name, text);
-            !wrong.empty() || tool.count("--" + name) == 0) {
-            return wrong;
-        }
-        ParseResult<Value> parsed = parse(text);
-        if (!parsed) {
-            return "--" + name + ": " + parsed.error().text;
-        }
-        value = *std::move(parsed);
-        return {};
-    }
-
-    static void add(CLI::App& tool, const std::string& name, const std::string& value_name,
-                    const std::string& help) {
-        CLI::Option* option = tool.add_option("--" + name, help);
-        option->type_name(value_name)->allow_extra_args(false);
-        option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    }
-
-    // `help` is const, or CLI11 takes it for the variable to write to.
-    static void add_switch(CLI::App& tool, const std::string& name, const std::string& help) {
-        tool.add_flag("--" + name, help)->disable_flag_override();
-    }
-
-    static std::string read_text(const CLI::App& tool, const std::string& name, std::string& text) {
-        const std::vector<std::string> given = tool.get_option("--" + name)->results();
-        if (given.size() > 1) {
-            return "--" + name + ": given more than once";
-        }
-        text = given.empty() ? text : given.front();
-        return {};
-    }
-
-    static std::string read_number(const CLI::App& tool, const std::string& name,
-                                   std::uint64_t& number) {
-        std::string text = std::to_string(number);
-        if (std::string wrong = read_text(tool, name, text); !wrong.empty()) {
-            return wrong;
-        }
-        const char* const end = text.data() + text.size();
-        const std::from_chars_result read = std::from_chars(text.data(), end, number);
-        if (text.empty() || read.ec != std::errc() || read.ptr != end) {
-            return "--" + name + ": " + in_quotes(text) + " is not a whole number";
-        }
-        return {};
-    }
-
     CLI::App* verify_;
     CLI::App* dump_;
     CLI::App* recover_;
@@ -247,6 +190,7 @@ class Flags {
         app_.get_formatter()->column_width(34);
         serve_->get_formatter()->column_width(34);
         tools_.emplace(app_);
+        client_.emplace(app_);
         add("config", "FILE", "", "A TOML file with settings", false);
         for (const Setting& setting : serve_settings()) {
             add(setting.name, setting.value_name, setting.default_text, setting.help,
@@ -266,18 +210,20 @@ class Flags {
             return CommandLineResult{.exit_status = 2,
                                      .err = "cairn: unexpected " +
                                             in_quotes(app_.remaining(true).front()) +
-                                            ", see cairn " + command() + " --help\n"};
+                                            ", see cairn " + command() + "--help\n"};
         } catch (const CLI::ParseError& error) {
             return CommandLineResult{.exit_status = 2,
                                      .err = "cairn: " + printable(error.what()) + "\n"};
         }
-        if (!serve_->parsed() && tools_->parsed() == nullptr) {
+        if (app_.get_subcommands().empty()) {
             return CommandLineResult{.exit_status = 2, .err = app_.help()};
         }
         return std::nullopt;
     }
 
     const ToolFlags& tools() const { return *tools_; }
+    const client::Flags& client() const { return *client_; }
+    const CLI::App& app() const { return app_; }
 
     // What was given for the flag, in order; empty when it was not.
     std::vector<std::string> given(std::string_view name) const {
@@ -287,7 +233,12 @@ class Flags {
  private:
     // Whose help to read.
     std::string command() const {
-        return tools_->parsed() == nullptr ? "serve" : tools_->parsed()->get_name();
+        std::string names;
+        for (const CLI::App* app = &app_; !app->get_subcommands().empty();) {
+            app = app->get_subcommands().front();
+            names += app->get_name() + " ";
+        }
+        return names;
     }
 
     void add(std::string_view name, std::string_view value_name, std::string_view default_text,
@@ -313,6 +264,7 @@ class Flags {
     CLI::App app_;
     CLI::App* serve_ = nullptr;
     std::optional<ToolFlags> tools_;
+    std::optional<client::Flags> client_;
     std::map<std::string, const CLI::Option*, std::less<>> options_;
 };
 
@@ -382,7 +334,7 @@ std::string collect(const Flags& flags, const EnvironmentLookup& environment,
         return "--config: given more than once";
     }
     if (config.empty()) {
-        if (std::optional<std::string> value = non_empty(environment, "config")) {
+        if (std::optional<std::string> value = told_by(environment, "config")) {
             config.push_back(*std::move(value));
         }
     }
@@ -395,11 +347,31 @@ std::string collect(const Flags& flags, const EnvironmentLookup& environment,
         const std::string name(setting.name);
         if (std::vector<std::string> texts = flags.given(name); !texts.empty()) {
             given[name] = {std::move(texts), "--" + name};
-        } else if (std::optional<std::string> text = non_empty(environment, name)) {
+        } else if (std::optional<std::string> text = told_by(environment, name)) {
             given[name] = {{*std::move(text)}, environment_name(name)};
         }
     }
     return {};
+}
+
+// `cairn complete`: from the shell's own tables, or from a node, in which case client::run asks it.
+CommandLineResult complete(const Flags& flags, const std::vector<std::string>& words,
+                           const EnvironmentLookup& environment) {
+    client::Completions completions = client::complete(flags.app(), words);
+    CommandLineResult result;
+    for (const std::string& line : completions.lines) {
+        result.out += line + "\n";
+    }
+    if (!completions.name_prefix) {
+        return result;
+    }
+    if (std::optional<std::string> told = told_by(environment, "endpoint");
+        told && completions.endpoints.empty()) {
+        completions.endpoints.push_back(*std::move(told));
+    }
+    client::set_names_question(completions, result.client);
+    result.action = CommandLineResult::Action::client;
+    return result;
 }
 
 }  // namespace
@@ -407,6 +379,9 @@ std::string collect(const Flags& flags, const EnvironmentLookup& environment,
 CommandLineResult parse_command_line(const std::vector<std::string>& arguments,
                                      const EnvironmentLookup& environment, unsigned cores) {
     Flags flags;
+    if (!arguments.empty() && arguments.front() == "complete") {
+        return complete(flags, {arguments.begin() + 1, arguments.end()}, environment);
+    }
     if (std::optional<CommandLineResult> done = flags.parse(arguments)) {
         return *std::move(done);
     }
@@ -418,6 +393,11 @@ CommandLineResult parse_command_line(const std::vector<std::string>& arguments,
         const std::string wrong = flags.tools().read(environment, result);
         return wrong.empty() ? result : refuse(wrong);
     }
+    if (flags.client().parsed() != nullptr) {
+        CommandLineResult result{.action = CommandLineResult::Action::client};
+        const std::string wrong = flags.client().read(environment, result.client);
+        return wrong.empty() ? result : refuse(wrong);
+    }
     GivenSettings given;
     if (const std::string wrong = collect(flags, environment, given); !wrong.empty()) {
         return refuse(wrong);
@@ -427,11 +407,6 @@ CommandLineResult parse_command_line(const std::vector<std::string>& arguments,
         return refuse(options.error().text);
     }
     return {.action = CommandLineResult::Action::serve, .options = *std::move(options)};
-}
-
-std::optional<std::string> process_environment(const std::string& name) {
-    const char* value = std::getenv(name.c_str());
-    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
 }  // namespace cairn::server

@@ -7,19 +7,20 @@
 // environment variables count as not set. What is wrong is one line in `err` and exit status 2.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "server/client/options.h"
 #include "server/cluster_tools.h"
+#include "server/environment.h"
 #include "server/options.h"
 #include "server/tools.h"
 
 namespace cairn::server {
 
 struct CommandLineResult {
-    enum class Action { serve, verify, dump, recover, restore, exit };
+    enum class Action { serve, verify, dump, recover, restore, client, exit };
 
     Action action = Action::exit;
     int exit_status = 0;
@@ -30,16 +31,11 @@ struct CommandLineResult {
     DumpOptions dump;      // for Action::dump
     RecoverOptions recover;
     RestoreOptions restore;
+    client::Options client;
 };
-
-// The value of an environment variable, or nothing.
-using EnvironmentLookup = std::function<std::optional<std::string>(const std::string& name)>;
 
 // `arguments` without the program's name; `cores` decides the default of gateway-threads.
 CommandLineResult parse_command_line(const std::vector<std::string>& arguments,
                                      const EnvironmentLookup& environment, unsigned cores);
-
-// The process's own environment.
-std::optional<std::string> process_environment(const std::string& name);
 
 }  // namespace cairn::server

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/app.h"
+#include "server/client/run.h"
 #include "server/cluster_tools.h"
 #include "server/command_line.h"
 #include "server/tools.h"
@@ -29,6 +30,8 @@ int main(int argc, char** argv) {
             return cairn::server::run_recover(result.recover);
         case CommandLineResult::Action::restore:
             return cairn::server::run_restore(result.restore);
+        case CommandLineResult::Action::client:
+            return cairn::client::run(result.client);
         case CommandLineResult::Action::serve:
             break;
     }
