@@ -208,8 +208,7 @@ class Flags {
             return CommandLineResult{.out = std::string(version.what()) + "\n"};
         } catch (const CLI::ExtrasError&) {
             return CommandLineResult{.exit_status = 2,
-                                     .err = "cairn: unexpected " +
-                                            in_quotes(app_.remaining(true).front()) +
+                                     .err = "cairn: unexpected " + in_quotes(first_extra()) +
                                             ", see cairn " + command() + "--help\n"};
         } catch (const CLI::ParseError& error) {
             return CommandLineResult{.exit_status = 2,
@@ -231,6 +230,12 @@ class Flags {
     }
 
  private:
+    // CLI11 counts a "--" before it too.
+    std::string first_extra() const {
+        const std::vector<std::string> extras = app_.remaining(true);
+        return extras.size() > 1 && extras.front() == "--" ? extras[1] : extras.front();
+    }
+
     // Whose help to read.
     std::string command() const {
         std::string names;

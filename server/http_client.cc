@@ -23,6 +23,7 @@ struct Asking {
     const HttpPatience& patience;
     const BodySink& sink;
     HttpReply reply;
+    bool is_over = false;  // as far as it was to go
 };
 
 Task connect(Stream& stream, Asking& asking) {
@@ -118,6 +119,7 @@ Task ask(Stream& stream, Asking& asking) {
         reply.headers.emplace_back(field.name_string(), field.value());
     }
     co_await read_body(stream, buffer, parser, asking);
+    asking.is_over = true;
 }
 
 }  // namespace
@@ -133,13 +135,13 @@ std::string_view HttpReply::header(std::string_view name) const {
 
 HttpReply http_ask(const Address& address, const HttpQuestion& question,
                    const HttpPatience& patience, const BodySink& sink) {
-    Asking asking{address, question, patience, sink, {}};
+    Asking asking{address, question, patience, sink, {}, false};
     net::io_context context(1);
     Stream stream(context.get_executor());
     spawn(context.get_executor(), ask(stream, asking), "asking a node");
     context.run();
-    if (asking.reply.failure.empty() && asking.reply.status == 0) {
-        asking.reply.failure = "no answer";
+    if (asking.reply.failure.empty() && !asking.is_over) {
+        asking.reply.failure = "no whole answer";  // an exception, of which spawn() tells
     }
     return std::move(asking.reply);
 }

@@ -98,7 +98,7 @@ std::string curl_line(const Options& options, const server::Address& address,
     }
     line += data;
     if (!options.output.empty()) {
-        line += " -o " + shell_word(options.output);
+        line += " -f -o " + shell_word(options.output);
     }
     return line + " " + shell_word("http://" + address.text() + question.target) + "\n";
 }

@@ -142,7 +142,8 @@ TEST_CASE("client: what makes no sense is refused before anybody is asked") {
         check_refused({"watch", name}, "is not a name");
     }
     check_refused({"get"}, "NAME");
-    check_refused({"get", "a", "b"}, "\"b\"");
+    check_refused({"get", "a", "b"}, "\"b\", see cairn get --help");
+    check_refused({"get", "a", "--", "b"}, "\"b\"");
     check_refused({"get", "a", "--timeout", "0s"}, "--timeout");
     check_refused({"get", "a", "--timeout", "6m"}, "5m");
     check_refused({"get", "a", "--timeout", "1s", "--timeout", "2s"}, "more than once");
@@ -282,7 +283,7 @@ TEST_CASE("client: curl lines") {
     const std::string put = "curl -sS -X PUT -H 'Content-Type: application/octet-stream' ";
     CHECK(line({"get", "a"}) == "curl -sS http://127.0.0.1:8080/v1/raw/a\n");
     CHECK(line({"get", "a", "--endpoint", "[::1]:1", "-o", "f f"}) ==
-          "curl -sS -o 'f f' 'http://[::1]:1/v1/raw/a'\n");
+          "curl -sS -f -o 'f f' 'http://[::1]:1/v1/raw/a'\n");
     CHECK(line({"set", "a", "it's\n@f"}) ==
           put + "--data-raw 'it'\\''s\n@f' http://127.0.0.1:8080/v1/raw/a\n");
     CHECK(line({"set", "a", ""}) == put + "--data-raw '' http://127.0.0.1:8080/v1/raw/a\n");
