@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <iterator>
 
 #include "fsm/invariant.h"
 
@@ -98,16 +97,20 @@ void History::drop_oldest() {
 }
 
 bool History::replay(Index after_index, std::uint32_t after_position, std::string_view name,
-                     bool prefix, std::vector<Event>& out) const {
+                     bool prefix, std::vector<Event>& out, std::size_t events_max) const {
     const Cursor after{after_index, after_position};
     if (after < oldest_) {
         return false;
     }
     const auto first = std::partition_point(
         events_.begin(), events_.end(), [&](const Event& event) { return before(event) < after; });
-    std::copy_if(first, events_.end(), std::back_inserter(out), [&](const Event& event) {
-        return prefix ? event.name.starts_with(name) : event.name == name;
-    });
+    std::size_t left = events_max;
+    for (auto event = first; event != events_.end() && left > 0; ++event) {
+        if (prefix ? event->name.starts_with(name) : event->name == name) {
+            out.push_back(*event);
+            --left;
+        }
+    }
     return true;
 }
 

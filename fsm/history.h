@@ -58,10 +58,10 @@ class History {
     Cursor oldest() const { return oldest_; }
 
     // Appends to `out` the events after a place (`after_position` as in Cursor) of the value
-    // `name`, or of all whose name begins with it when `prefix` is set. False, and nothing
-    // appended, when events after that place are no longer kept.
+    // `name`, or of all whose name begins with it when `prefix` is set; the first `events_max` of
+    // them. False, and nothing appended, when events after that place are no longer kept.
     bool replay(Index after_index, std::uint32_t after_position, std::string_view name, bool prefix,
-                std::vector<Event>& out) const;
+                std::vector<Event>& out, std::size_t events_max = SIZE_MAX) const;
 
     std::size_t size() const { return events_.size(); }
     std::size_t bytes() const { return bytes_; }

@@ -149,10 +149,13 @@ struct StreamOpen {
     std::optional<std::uint64_t> after_index;
     // How many events of the entry after_index were seen; all of them when it is UINT32_MAX.
     std::uint32_t after_position = UINT32_MAX;
+    std::size_t replay_max = SIZE_MAX;  // as many events, whatever follows: the first ones
 
     // The answer.
     Failure failure = Failure::none;
-    bool gap = false;                    // the place is no longer kept
+    // What happened after the place is no longer kept, and something may have: of a single name
+    // nothing did when its value is from before.
+    bool gap = false;
     std::vector<fsm::Event> replay;      // events after the place, when it is kept
     std::vector<fsm::ListItem> present;  // what is selected now
     std::uint64_t applied_index = 0;

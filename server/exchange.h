@@ -17,6 +17,7 @@
 #include "server/parameters.h"
 #include "server/precondition.h"
 #include "server/problem.h"
+#include "server/stream_transport.h"
 #include "server/value_body.h"
 
 namespace cairn::server {
@@ -43,6 +44,11 @@ struct StreamRequest {
     std::string name;
     bool prefix = false;
     std::optional<fsm::Cursor> cursor;  // resume after this place; none: from now
+    StreamTransport transport = StreamTransport::websocket;
+    // Whoever reads it goes on by itself where the subscription stopped (Subscription::State), so a
+    // replay may come in parts.
+    bool in_parts = false;
+    bool is_continued = false;  // such a further part: the reader has been told that it subscribed
 };
 
 struct Exchange {

@@ -7,6 +7,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>
 
+#include "server/http_stream_session.h"
 #include "server/router.h"
 #include "server/websocket_session.h"
 
@@ -188,7 +189,8 @@ net::awaitable<bool, Executor> HttpSession::send_download(HttpSession& session) 
 net::awaitable<bool, Executor> HttpSession::become_stream(HttpSession& session) {
     GatewayState& gateway = *session.gateway_;
     const NodeView& view = gateway.backend.view();
-    if (session.input_.size() > session.head_bytes_ || session.chunked_body_) {
+    const bool is_websocket = session.exchange_.stream.transport == StreamTransport::websocket;
+    if (is_websocket && (session.input_.size() > session.head_bytes_ || session.chunked_body_)) {
         // A client has to wait for our part of the handshake (RFC 6455 §4.1).
         session.refuse(refusal_response(400, "There is something behind the request to upgrade."));
         co_return false;
@@ -221,8 +223,15 @@ net::awaitable<bool, Executor> HttpSession::become_stream(HttpSession& session) 
         co_return false;
     }
     append_standard_headers(view, nullptr, session.exchange_);
-    WebSocketSession::start(session.gateway_, std::move(session.socket_), session.input_.view(),
-                            session.exchange_.response.headers, std::move(session.subscription_));
+    if (is_websocket) {
+        WebSocketSession::start(session.gateway_, std::move(session.socket_), session.input_.view(),
+                                session.exchange_.response.headers,
+                                std::move(session.subscription_));
+    } else {
+        HttpStreamSession::start(session.gateway_, std::move(session.socket_),
+                                 std::move(session.exchange_.response),
+                                 session.head_.minor_version > 0, std::move(session.subscription_));
+    }
     co_return true;
 }
 

@@ -27,7 +27,6 @@ constexpr std::pair<int, std::string_view> reason_phrases[] = {
     {417, "Expectation Failed"},
     {421, "Misdirected Request"},
     {422, "Unprocessable Content"},
-    {426, "Upgrade Required"},
     {429, "Too Many Requests"},
     {431, "Request Header Fields Too Large"},
     {500, "Internal Server Error"},
@@ -54,6 +53,14 @@ void append_header(std::string_view name, std::string_view value, std::string& o
     out += name;
     out += ": ";
     append_header_value(value, out);
+    out += "\r\n";
+}
+
+void append_status_line(int status, std::string& out) {
+    out += "HTTP/1.1 ";
+    append_number(static_cast<std::uint64_t>(status), out);
+    out += ' ';
+    out += reason_phrase(status);
     out += "\r\n";
 }
 
@@ -114,11 +121,7 @@ void append_number(std::uint64_t number, std::string& out) {
 }
 
 void append_response(const HttpResponse& response, bool keep_alive, std::string& out) {
-    out += "HTTP/1.1 ";
-    append_number(static_cast<std::uint64_t>(response.status), out);
-    out += ' ';
-    out += reason_phrase(response.status);
-    out += "\r\n";
+    append_status_line(response.status, out);
     const bool bodiless = never_has_body(response.status);
     if (!bodiless) {
         out += "Content-Length: ";
@@ -134,11 +137,22 @@ void append_response(const HttpResponse& response, bool keep_alive, std::string&
     }
     // Said in both cases: to an HTTP/1.0 client that asked for it, keep-alive is news.
     out += keep_alive && !response.close ? "Connection: keep-alive" : "Connection: close";
-    // RFC 9110 §7.8: whoever sends Upgrade names it in Connection.
-    out += response.status == 426 ? ", upgrade\r\n\r\n" : "\r\n\r\n";
+    out += "\r\n\r\n";
     if (!bodiless && !response.head_only) {
         out += response.body;
     }
+}
+
+void append_endless_head(const HttpResponse& response, bool chunked, std::string& out) {
+    append_status_line(response.status, out);
+    append_header("Content-Type", response.content_type, out);
+    for (const auto& [name, value] : response.headers) {
+        append_header(name, value, out);
+    }
+    if (chunked) {
+        append_header("Transfer-Encoding", "chunked", out);
+    }
+    out += "Connection: close\r\n\r\n";
 }
 
 }  // namespace cairn::server

@@ -53,6 +53,10 @@ std::string_view reason_phrase(int status);
 // set, and the message says so.
 void append_response(const HttpResponse& response, bool keep_alive, std::string& out);
 
+// Appends the head of a message whose body has no length known before: in chunks, or ended by the
+// end of the connection. The connection ends after it.
+void append_endless_head(const HttpResponse& response, bool chunked, std::string& out);
+
 void append_number(std::uint64_t number, std::string& out);  // decimal
 
 }  // namespace cairn::server

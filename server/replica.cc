@@ -8,6 +8,7 @@
 #include "fsm/command.h"
 #include "server/cluster_view.h"
 #include "server/hand_over.h"
+#include "server/stream_resume.h"
 
 namespace cairn::server {
 
@@ -490,7 +491,7 @@ void Replica::answer_open(StreamOpen& open) {
     open.utc_offset_ns = state_machine_.utc_offset_ns();
     if (open.after_index) {
         open.gap = !history_.replay(*open.after_index, open.after_position, open.name, open.prefix,
-                                    open.replay);
+                                    open.replay, open.replay_max);
         if (!open.gap) {
             return;
         }
@@ -499,6 +500,11 @@ void Replica::answer_open(StreamOpen& open) {
         bool more = false;
         open.present = state_machine_.list(open.name, {}, SIZE_MAX, more);
     } else if (const fsm::Value* value = state_machine_.get(open.name)) {
+        if (open.gap && is_unchanged_since(*value, {*open.after_index, open.after_position},
+                                           open.applied_index)) {
+            open.gap = false;
+            return;
+        }
         open.present.push_back({open.name, *value});
     }
 }

@@ -124,20 +124,19 @@ Decision decide_stream(const HttpRequest& request, Resource resource, std::strin
     if (!take_name(encoded_name, exchange.parameters.is_prefix, exchange)) {
         return Decision::respond;
     }
-    if (!request.upgrade_websocket) {
-        ProblemExtras extras;
-        extras.status = 426;
-        respond_problem(exchange, Code::invalid,
-                        "This is a stream; this version serves it over a WebSocket.", extras);
-        exchange.response.add_header("Upgrade", "websocket");
-        return Decision::respond;
-    }
     StreamRequest& stream = exchange.stream;
     stream.kind =
         resource == Resource::watch ? StreamRequest::Kind::watch : StreamRequest::Kind::events;
     stream.name = exchange.name;
     stream.prefix = exchange.parameters.is_prefix;
     stream.cursor = exchange.parameters.cursor;
+    stream.transport = transport_of(request);
+    stream.in_parts = stream.transport != StreamTransport::websocket;
+    if (stream.in_parts) {
+        if (const auto error = take_last_event_id(request, stream.cursor)) {
+            return respond_invalid(exchange, *error);
+        }
+    }
     return Decision::stream;
 }
 

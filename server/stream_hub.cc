@@ -51,6 +51,7 @@ std::shared_ptr<Subscription> StreamHub::subscribe(StreamRequest request) {
         open->after_position = request.cursor->position;
     }
     auto subscription = std::make_shared<Subscription>(std::move(request), limits_);
+    open->replay_max = subscription->replay_max();
     open->on_done = [this, reader = subscription.get(), answer = open.get()] {
         opened(*reader, *answer);
     };

@@ -39,7 +39,7 @@ void Subscription::start(StreamOpen& answer) {
     utc_offset_ns_ = answer.utc_offset_ns;
     state_ = State::open;
     seen_ = request_.cursor ? std::max(*request_.cursor, applied) : applied;
-    if (!is_watch()) {
+    if (!is_watch() && !request_.is_continued) {
         owed_.emplace_back(Subscribed{request_.cursor.value_or(applied)});
     }
     if (!request_.cursor) {
@@ -52,12 +52,18 @@ void Subscription::start(StreamOpen& answer) {
         owed_.emplace_back(Gap{nothing_follows ? applied : *request_.cursor});
         owe_present(answer.present, &*request_.cursor, applied);
     } else {
+        if (answer.replay.size() >= replay_max()) {
+            state_ = State::overflowed;
+        }
         if (is_watch()) {
             keep_newest_per_name(answer.replay);
         }
         for (fsm::Event& event : answer.replay) {
             owed_.emplace_back(Replayed{std::move(event)});
         }
+    }
+    if (owed_.empty() && !request_.is_continued) {
+        owed_.emplace_back(Unchanged{seen_});
     }
     signal();
 }
@@ -101,6 +107,10 @@ MessageText Subscription::render(const Owed& owed, fsm::Cursor& place) const {
     if (const auto* gap = std::get_if<Gap>(&owed)) {
         place = gap->place;
         return gap_message(place);
+    }
+    if (const auto* unchanged = std::get_if<Unchanged>(&owed)) {
+        place = unchanged->place;
+        return progress_message(place);
     }
     place = std::get<Subscribed>(owed).place;
     return subscribed_message(place);
@@ -179,7 +189,6 @@ void Subscription::lose_history() {
 
 void Subscription::overflow() {
     state_ = State::overflowed;
-    owed_.clear();
     newest_.clear();
     queue_.clear();
     queue_bytes_ = 0;

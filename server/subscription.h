@@ -3,9 +3,10 @@
 // Owned by the gateway thread; shared by the StreamHub, which puts messages in, and one connection,
 // which takes them out. The messages form a whole: first what the opening owes (an acknowledgement,
 // a gap, replayed events or present values), then what happened since, in order, and no message is
-// sent twice. Whoever stops after a message and resumes from its cursor misses nothing.
+// sent twice. Whoever stops after a message and resumes from its cursor misses nothing. There is
+// always a first message, which says that the subscription stands.
 // The queue is bounded. A watch keeps only the newest value per name; a queue that overflows all
-// the same is emptied, and the subscription ends as `overflowed`.
+// the same is emptied, and the subscription ends as `overflowed` once what it owes is taken.
 //
 // What the opening owes is rendered when it is taken, so that it shares its bytes with the state
 // machine; what happens later is rendered once by the hub and shared by all subscriptions. This
@@ -41,6 +42,7 @@ struct StreamLimits {
     std::size_t events_queue_bytes_max = std::size_t{8} << 20;
     std::size_t watch_queue_names_max = 65'536;
     std::size_t watch_queue_bytes_max = std::size_t{16} << 20;
+    std::size_t replay_part_max = 4096;  // events, of a replay that comes in parts
     // A stream with nothing to say for so long says how far it has come.
     int progress_interval_ms = 9000;
 };
@@ -50,8 +52,10 @@ class Subscription {
     enum class State : std::uint8_t {
         opening,
         open,
-        failed,      // the backend couldn't open it: failure()
-        overflowed,  // the reader is too slow: resume from cursor()
+        failed,  // the backend couldn't open it: failure()
+        // What is still owed is the last of it: go on with a new one from cursor(). The reader is
+        // too slow, or this was only a part of the replay (StreamRequest::in_parts).
+        overflowed,
     };
 
     Subscription(StreamRequest request, const StreamLimits& limits);
@@ -75,6 +79,9 @@ class Subscription {
     std::function<void()> on_ready;
 
     // For the hub.
+    std::size_t replay_max() const {
+        return request_.in_parts ? limits_.replay_part_max : SIZE_MAX;
+    }
     void start(StreamOpen& answer);
     void fail(Failure failure);
     // Events that this stream was to tell are missing: it ends as one that overflowed does.
@@ -94,6 +101,9 @@ class Subscription {
     struct Subscribed {
         fsm::Cursor place;
     };
+    struct Unchanged {
+        fsm::Cursor place;
+    };
     struct Gap {
         fsm::Cursor place;
     };
@@ -104,7 +114,7 @@ class Subscription {
         fsm::ListItem item;  // without bytes: not set
         fsm::Cursor place;
     };
-    using Owed = std::variant<Subscribed, Gap, Replayed, Present>;
+    using Owed = std::variant<Subscribed, Unchanged, Gap, Replayed, Present>;
 
     struct Queued {
         std::string name;  // watch of a prefix: the key of newest_; else empty

@@ -119,6 +119,12 @@ TEST_CASE("history: replays what follows a place") {
     CHECK(replay(history, 3, 1, "a", false) == "3.2 ");
     CHECK(replay(history, 0, whole, "a/", true) == "5.0 ");
     CHECK(replay(history, 0, whole, "", false) == "");
+    std::vector<Event> first;
+    REQUIRE(history.replay(3, 0, "a", true, first, 2));
+    REQUIRE(first.size() == 2);
+    CHECK(Cursor::after(first.back()) == Cursor{3, whole});
+    REQUIRE(history.replay(3, whole, "a", true, first, 2));
+    CHECK(first.size() == 3);
 
     std::vector<Event> out = {event(1, 0, true, "kept")};
     REQUIRE(history.replay(4, whole, "a/x", false, out));

@@ -126,11 +126,20 @@ TEST_CASE("response: bytes") {
         CHECK(out.find("Content-") == std::string::npos);
         CHECK(out.find("never") == std::string::npos);
     }
-    response.reset();
-    response.status = 426;
+}
+
+TEST_CASE("response: the head of a body without a known length") {
+    HttpResponse response;
+    response.content_type = "text/plain";
+    response.add_header("X", "1\r\n2");
+    std::string out;
+    append_endless_head(response, true, out);
+    CHECK(out ==
+          "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX: 1  2\r\nTransfer-Encoding: chunked\r\n"
+          "Connection: close\r\n\r\n");
     out.clear();
-    append_response(response, true, out);
-    CHECK(out.find("Connection: keep-alive, upgrade\r\n\r\n") != std::string::npos);
+    append_endless_head(response, false, out);
+    CHECK(out.find("Transfer-Encoding") == std::string::npos);
 }
 
 TEST_CASE("response: a header value can't end its line") {

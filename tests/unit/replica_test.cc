@@ -71,10 +71,15 @@ struct Rig {
         REQUIRE(operation->failure == Failure::none);
         return operation->output.status;
     }
-    std::shared_ptr<StreamOpen> open(std::optional<std::uint64_t> after_index) {
+    // Of everything, or of one name.
+    std::shared_ptr<StreamOpen> open(std::optional<std::uint64_t> after_index,
+                                     const std::string& name = "",
+                                     std::uint32_t after_position = UINT32_MAX) {
         auto stream = std::make_shared<StreamOpen>();
-        stream->prefix = true;
+        stream->name = name;
+        stream->prefix = name.empty();
         stream->after_index = after_index;
+        stream->after_position = after_position;
         replica.open_stream(stream, port);
         settle();
         return stream;
@@ -243,6 +248,37 @@ TEST_CASE("replica: a stream begins with what is, or goes on where it was, or le
     CHECK(behind->gap);
     CHECK(behind->replay.empty());
     CHECK(behind->present.size() == 4);
+}
+
+TEST_CASE("replica: a stream of a value that nobody touched knows no gap, however old the cursor") {
+    fsm::HistoryOptions history;
+    history.events_max = 2;
+    Rig rig({1}, history);
+    rig.write(set_command("a", "1"));
+    const std::uint64_t written = rig.replica.state_machine().applied_index();
+    rig.write(set_command("gone", "1"));
+    const std::uint64_t place = rig.replica.state_machine().applied_index();
+    std::string deletion;
+    fsm::encode_delete("gone", 0, deletion);
+    rig.write(deletion);
+    for (int i = 0; i < 9; ++i) {
+        rig.write(set_command("other", "x"));
+    }
+    for (const std::uint64_t since : {written, place}) {
+        const auto unchanged = rig.open(since, "a");
+        CHECK_FALSE(unchanged->gap);
+        CHECK(unchanged->replay.empty());
+        CHECK(unchanged->present.empty());
+        CHECK(unchanged->applied_index > since);
+    }
+    // Before it was written, or in the middle of that entry: other things may have happened to it.
+    const auto before = rig.open(written - 1, "a");
+    CHECK(before->gap);
+    CHECK(before->present.size() == 1);
+    CHECK(rig.open(written, "a", 0)->gap);
+    // What is not there now may have been deleted, and this was; of a prefix any name may be gone.
+    CHECK(rig.open(place, "gone")->gap);
+    CHECK(rig.open(place)->gap);
 }
 
 TEST_CASE("replica: listeners hear how far the history is, also when nothing happens") {

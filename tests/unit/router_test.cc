@@ -261,8 +261,6 @@ TEST_CASE("router: hosts and origins") {
 
 TEST_CASE("router: streams") {
     ApiHarness api;
-    CHECK(api.status("GET", "/v1/watch/a") == 426);
-    CHECK(api.header("Upgrade") == "websocket");
     api.upgrade_websocket = true;
     api.send("GET", "/v1/watch/a%2Fb");
     REQUIRE(api.decision == Decision::stream);
@@ -297,6 +295,39 @@ TEST_CASE("router: streams") {
     }
     // An upgrade asked for where there is no stream is an ordinary request.
     CHECK(api.status("GET", "/v1/values/a") == 404);
+}
+
+TEST_CASE("router: a stream's transport follows the request") {
+    ApiHarness api;
+    const StreamRequest& stream = api.exchange.stream;
+    api.send("GET", "/v1/watch/a");
+    REQUIRE(api.decision == Decision::stream);
+    CHECK(stream.transport == StreamTransport::lines);
+    CHECK(stream.in_parts);
+    api.send("GET", "/v1/events/a?cursor=7", {{"Accept", "text/event-stream"}});
+    REQUIRE(api.decision == Decision::stream);
+    CHECK(stream.transport == StreamTransport::event_stream);
+    CHECK(stream.cursor == fsm::Cursor{7});
+    // The newer of the two, whichever is larger.
+    api.send("GET", "/v1/events/a?cursor=7", {{"last-event-id", "5.1"}});
+    REQUIRE(api.decision == Decision::stream);
+    CHECK(stream.cursor == fsm::Cursor{5, 1});
+    for (const char* id : {"", "x", "7 ", "-1"}) {
+        CAPTURE(id);
+        CHECK(api.status("GET", "/v1/events/a", {{"Last-Event-ID", id}}) == 400);
+        CHECK(api.decision == Decision::respond);
+    }
+    CHECK(api.status("GET", "/v1/events/a", {{"Last-Event-ID", "5"}, {"Last-Event-ID", "6"}}) ==
+          400);
+    api.upgrade_websocket = true;
+    api.send("GET", "/v1/watch/a?cursor=7", {{"Last-Event-ID", "x"}});
+    REQUIRE(api.decision == Decision::stream);
+    CHECK(stream.transport == StreamTransport::websocket);
+    CHECK_FALSE(stream.in_parts);
+    CHECK(stream.cursor == fsm::Cursor{7});
+    const Headers evil = {{"Origin", "http://evil.example"}};
+    api.upgrade_websocket = false;
+    CHECK(api.status("GET", "/v1/watch/a", evil) == 403);
 }
 
 TEST_CASE("router: cluster and health") {

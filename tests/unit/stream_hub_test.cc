@@ -232,12 +232,64 @@ TEST_CASE("stream hub: a watch resumes with the newest state of each name that c
     CHECK(cursors(messages) == Strings{"7", "8"});
 }
 
-TEST_CASE("stream hub: a watch that missed nothing repeats nothing") {
+TEST_CASE("stream hub: a watch with nothing to tell says that it stands, and how far it has come") {
     Bench bench;
     const auto watch = bench.subscribe(Kind::watch, "a", false, fsm::Cursor{9});
-    bench.open(9, {{"a", value_of("x", 2)}});
-    CHECK_FALSE(watch->has_next());
-    CHECK(watch->cursor() == fsm::Cursor{9});
+    bench.open(12);
+    json message = take_one(*watch);
+    CHECK(message.at("type") == "progress");
+    CHECK(message.at("cursor") == "12");
+    const auto ahead = bench.subscribe(Kind::watch, "a", false, fsm::Cursor{90});
+    bench.open(12);
+    CHECK(take_one(*ahead).at("cursor") == "90");
+    const auto prefix = bench.subscribe(Kind::watch, "p/", true);
+    bench.open(12);
+    message = take_one(*prefix);
+    CHECK(message.at("type") == "progress");
+    CHECK(message.at("cursor") == "12");
+}
+
+TEST_CASE("stream hub: a replay in parts ends after each, and goes on where it ended") {
+    StreamLimits limits;
+    limits.replay_part_max = 2;
+    Bench bench(limits);
+    StreamRequest request;
+    request.kind = Kind::events;
+    request.name = "a";
+    request.cursor = fsm::Cursor{3};
+    request.in_parts = true;
+    const auto first = bench.hub.subscribe(request);
+    CHECK(bench.backend.opens.back()->replay_max == 2);
+    bench.open(20, {}, {updated("a", 4), updated("a", 5)});
+    CHECK(first->state() == Subscription::State::overflowed);
+    bench.backend.publish({updated("a", 21)}, 21);
+    CHECK(cursors(take_all(*first)) == Strings{"3", "4", "5"});
+    request.cursor = first->cursor();
+    request.is_continued = true;
+    const auto second = bench.hub.subscribe(request);
+    CHECK(bench.backend.opens.back()->after_index == 5);
+    bench.open(21, {}, {updated("a", 21)});
+    CHECK(second->state() == Subscription::State::open);
+    CHECK(cursors(take_all(*second)) == Strings{"21"});
+    request.cursor = second->cursor();
+    const auto nothing_new = bench.hub.subscribe(request);
+    bench.open(21);
+    CHECK_FALSE(nothing_new->has_next());
+    // Who doesn't go on by itself gets all of it at once.
+    bench.subscribe(Kind::events, "a", false, fsm::Cursor{3});
+    CHECK(bench.backend.opens.back()->replay_max == SIZE_MAX);
+}
+
+TEST_CASE("stream hub: what was owed is given also after an overflow") {
+    StreamLimits limits;
+    limits.events_queue_messages_max = 1;
+    Bench bench(limits);
+    const auto events = bench.subscribe(Kind::events, "a", false, fsm::Cursor{3});
+    bench.open(5, {}, {updated("a", 4), updated("a", 5)});
+    bench.backend.publish({updated("a", 6), updated("a", 7)}, 7);
+    CHECK(events->state() == Subscription::State::overflowed);
+    CHECK(cursors(take_all(*events)) == Strings{"3", "4", "5"});
+    CHECK(events->cursor() == fsm::Cursor{5});
 }
 
 TEST_CASE("stream hub: after a gap comes the present state, and only its end is a new cursor") {
@@ -308,6 +360,7 @@ TEST_CASE("stream hub: a watch of a prefix keeps the newest value per name, curs
     Bench bench;
     const auto watch = bench.subscribe(Kind::watch, "", true);
     bench.open(1);
+    take_all(*watch);
     bench.backend.publish({created("a", 2), created("b", 3), updated("a", 4), created("c", 5)}, 5);
     bench.backend.publish({updated("b", 6)}, 6);
     const std::vector<json> messages = take_all(*watch);
