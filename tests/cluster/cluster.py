@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 
-from client import Client, Stream, wait_until
+from client import Client, open_stream, wait_until
 
 binary = None  # set by run.py
 slowness = 1.0  # how much slower than a release build things may be (sanitizers)
@@ -127,7 +127,7 @@ class Node:
         return Client(self.http_port, timeout, self.host)
 
     def stream(self, path, **options):
-        return Stream(self.http_port, path, host=self.host, **options)
+        return open_stream(self.http_port, path, host=self.host, **options)
 
     def ready(self):
         client = self.client(2.0)

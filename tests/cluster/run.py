@@ -6,6 +6,7 @@ A test asks for what it needs by the names of its parameters:
   make_cluster  a function (size=3, options=(), start=True) that makes a cluster of the test's own
   directory     an empty directory
   name          a name for values that no other test uses
+  transport     each transport of streams: the test runs once for each
 Ends with a line "N passed, N failed".
 """
 import argparse
@@ -24,6 +25,7 @@ import traceback
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cluster as harness  # noqa: E402  pylint: disable=wrong-import-position
+from client import TRANSPORTS  # noqa: E402  pylint: disable=wrong-import-position
 
 DEADLINE_SECONDS = 60
 
@@ -44,9 +46,10 @@ class Fixtures:
         self.own = []
         self.directories = []
 
-    def give(self, test):
+    def give(self, test, transport):
         makers = {"cluster": self.cluster, "make_cluster": lambda: self.make_cluster,
-                  "directory": self.directory, "name": lambda: test.__name__}
+                  "directory": self.directory, "transport": lambda: transport,
+                  "name": lambda: f"{test.__name__}-{transport}" if transport else test.__name__}
         return {p: makers[p]() for p in inspect.signature(test).parameters}
 
     def cluster(self):
@@ -104,13 +107,19 @@ def on_terminate(_signal, _frame):
     sys.exit("ended by a signal")
 
 
-def run_test(test, label, fixtures):
+def variants(test, label):
+    if "transport" not in inspect.signature(test).parameters:
+        return [(label, None)]
+    return [(f"{label}[{transport}]", transport) for transport in TRANSPORTS]
+
+
+def run_test(test, transport, label, fixtures):
     limit = getattr(test, "deadline_seconds", DEADLINE_SECONDS) * harness.slowness
     began = time.monotonic()
     problem = None
     signal.setitimer(signal.ITIMER_REAL, limit)
     try:
-        test(**fixtures.give(test))
+        test(**fixtures.give(test, transport))
     except DeadlineExceeded:
         problem = traceback.format_exc() + f"not done after {limit:.0f} s\n"
     except Exception:  # pylint: disable=broad-except
@@ -147,14 +156,15 @@ def main():
     for path in sorted(glob.glob(os.path.join(here, "test_*.py"))):
         file_name = os.path.basename(path)[:-3]
         module = importlib.import_module(file_name)
-        tests = [(f"{file_name}::{name}", test) for name, test in vars(module).items()
-                 if name.startswith("test_") and inspect.isfunction(test)]
+        tests = [(label, test, transport) for name, test in vars(module).items()
+                 if name.startswith("test_") and inspect.isfunction(test)
+                 for label, transport in variants(test, f"{file_name}::{name}")]
         fixtures = Fixtures()
         atexit.register(fixtures.end_test, passed=False)  # does nothing but after a signal
-        for label, test in tests:
+        for label, test, transport in tests:
             if arguments.filter not in label:
                 continue
-            if run_test(test, label, fixtures):
+            if run_test(test, transport, label, fixtures):
                 passed += 1
             else:
                 failed += 1
