@@ -12,7 +12,7 @@ import zlib
 import checker
 import cluster as harness
 import websocket
-from client import quoted
+from client import StreamRefused, quoted
 
 PREFIX = "n/"
 HOT_NAMES = [f"{PREFIX}hot/{i}" for i in range(3)]
@@ -90,7 +90,7 @@ class Follower:
             path = self.path + (f"&cursor={quoted(self.cursor)}" if self.cursor else "")
             try:
                 stream = node.stream(path, timeout=2.0 * harness.slowness)
-            except (OSError, websocket.WebSocketException, http.client.HTTPException):
+            except (OSError, StreamRefused, websocket.WebSocketException, http.client.HTTPException):
                 self.stopping.wait(0.05)
                 continue
             self._record({"type": "opened", "node": node.id, **cursor})
@@ -111,7 +111,7 @@ class Follower:
         while left > 0:
             try:
                 message = stream.receive(0.3)
-            except websocket.WebSocketTimeoutException:
+            except TimeoutError:
                 if time.monotonic() - heard > SILENCE_SECONDS * harness.slowness or self.stopping.is_set():
                     return
                 continue
