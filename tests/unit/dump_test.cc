@@ -246,7 +246,8 @@ TEST_CASE("dump: what commands do") {
         CHECK(described(command)["does"] == "nothing: not a command");
     }
     SUBCASE("a configuration") {
-        raft::WalRecord record = command_record("abc");
+        command = "abc";
+        raft::WalRecord record = command_record(command);
         record.header.kind = raft::EntryKind::configuration;
         CHECK(plain_text(describe_record(record, true)) ==
               "entry, index 7, term 3, stamp_ns 12, configuration, bytes 3, group 1, offset 4096");
