@@ -15,6 +15,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "fsm/name_hash.h"
 #include "fsm/types.h"
 
 namespace cairn::fsm {
@@ -82,7 +83,7 @@ class IdempotencyTable {
     IdempotencyLimits limits_;
     KeptOutcomes outcomes_;
     // order-free: iterated nowhere. The keys' bytes are those in outcomes_.
-    std::unordered_map<std::string_view, KeptOutcomes::iterator> by_key_;
+    std::unordered_map<std::string_view, KeptOutcomes::iterator, NameHash> by_key_;
     std::size_t bytes_ = 0;
 };
 

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "fsm/idempotency.h"
+#include "fsm/name_hash.h"
 #include "fsm/types.h"
 
 namespace cairn::fsm {
@@ -86,13 +87,6 @@ class StateMachine {
     class Interpreter;  // parses commands and carries them out; keeps protobuf out of this header
     class PinnedState;  // the snapshot in progress
 
-    // Not noexcept, so that libstdc++ keeps each name's hash beside it and compares that first.
-    struct NameHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view name) const {
-            return std::hash<std::string_view>{}(name);
-        }
-    };
     struct NameEqual {
         using is_transparent = void;
         bool operator()(std::string_view a, std::string_view b) const { return a == b; }

@@ -6,15 +6,18 @@
 #include <thread>
 #include <vector>
 
+#include "fsm/name_hash.h"
 #include "server/app.h"
 #include "server/client/run.h"
 #include "server/cluster_tools.h"
 #include "server/command_line.h"
+#include "server/random_number.h"
 #include "server/tools.h"
 
 int main(int argc, char** argv) {
     using cairn::server::CommandLineResult;
     const std::vector<std::string> arguments(argv + 1, argv + argc);
+    cairn::fsm::set_hash_secret({cairn::server::random_number(), cairn::server::random_number()});
     const CommandLineResult result = cairn::server::parse_command_line(
         arguments, cairn::server::process_environment, std::thread::hardware_concurrency());
     std::fputs(result.out.c_str(), stdout);

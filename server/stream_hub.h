@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "fsm/name_hash.h"
 #include "server/backend.h"
 #include "server/subscription.h"
 
@@ -45,13 +46,7 @@ class StreamHub : public EventListener {
 
  private:
     using Readers = std::vector<Subscription*>;
-    struct Hash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view name) const {
-            return std::hash<std::string_view>{}(name);
-        }
-    };
-    using ReadersByName = std::unordered_map<std::string, Readers, Hash, std::equal_to<>>;
+    using ReadersByName = std::unordered_map<std::string, Readers, fsm::NameHash, std::equal_to<>>;
 
     struct Entry {
         std::shared_ptr<Subscription> subscription;

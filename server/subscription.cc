@@ -11,7 +11,7 @@ namespace {
 
 // Leaves of a replay the last event of each name, in order: what a watch has to say.
 void keep_newest_per_name(std::vector<fsm::Event>& replay) {
-    std::unordered_set<std::string_view> names;
+    std::unordered_set<std::string_view, fsm::NameHash> names;
     std::vector<bool> newest(replay.size());
     for (std::size_t i = replay.size(); i-- > 0;) {
         newest[i] = names.insert(replay[i].name).second;

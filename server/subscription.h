@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "fsm/history.h"
+#include "fsm/name_hash.h"
 #include "server/backend.h"
 #include "server/exchange.h"
 #include "server/stream_message.h"
@@ -144,7 +145,7 @@ class Subscription {
     std::list<Queued> queue_;
     std::size_t queue_bytes_ = 0;
     // Watch of a prefix: the waiting message per name. order-free: iterated nowhere.
-    std::unordered_map<std::string_view, std::list<Queued>::iterator> newest_;
+    std::unordered_map<std::string_view, std::list<Queued>::iterator, fsm::NameHash> newest_;
 };
 
 }  // namespace cairn::server
