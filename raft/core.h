@@ -201,6 +201,8 @@ class Core {
     // Leader: what is known of the members, sorted by id; otherwise empty.
     std::span<const Progress> progress() const;
     bool is_transferring() const;
+    // Reads that wait for a round here; pending_reads_max at most.
+    std::size_t pending_reads() const;
     // Leader: at this steady time, read after the reads arrived, a quorum has promised to vote for
     // nobody else, so nothing newer than the commit index can have been acknowledged anywhere:
     // whoever has applied up to it may answer them without a round (thesis §6.4.1).

@@ -10,6 +10,11 @@
 
 namespace cairn::raft {
 
+std::size_t Core::pending_reads() const {
+    const auto* leading = std::get_if<Leader>(&role_);
+    return leading == nullptr ? forwarded_reads_.size() : leading->reads.size();
+}
+
 ReadId Core::read_index() {
     if (Leader* leading = leader()) {
         if (leading->reads.size() >= options_.pending_reads_max) {

@@ -45,6 +45,7 @@ struct Progress {
                inflight_bytes_ >= options.inflight_bytes_max;
     }
     std::size_t inflight_messages() const { return inflight_.size(); }
+    std::size_t inflight_bytes() const { return inflight_bytes_; }
     // An append that ends at `last_index` with `bytes` of payload was sent.
     void sent(Index last_index, std::size_t bytes);
     // The member's log matches and is durable up to `index`. Returns whether that is news.

@@ -67,6 +67,7 @@ class Membership {
 
     // This node was removed from the cluster, and has nothing more to do.
     bool removed() const { return removed_; }
+    std::size_t waiting() const { return requests_.size(); }
 
  private:
     struct Request {

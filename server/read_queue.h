@@ -54,6 +54,7 @@ class ReadQueue {
     void take_all(std::vector<Read>& all);
 
     bool idle() const { return count_ == 0; }
+    std::size_t waiting() const { return count_; }
 
  private:
     void grant_leases(std::int64_t steady_ns);

@@ -293,10 +293,14 @@ void Replica::maybe_propose_clock() {
 
 void Replica::on_committed(const raft::Entry& entry) {
     const bool command = entry.kind == raft::EntryKind::command;
+    const std::size_t events_before = events_.size();
     const fsm::Output output = state_machine_.apply(
         entry.index, entry.stamp_ns, command ? entry.payload.view() : std::string_view(), events_);
     if (command && output.kind == fsm::Output::Kind::none) {
         clock_pending_ = false;
+    }
+    if (options_.on_applied) {
+        options_.on_applied(entry, output, std::span(events_).subspan(events_before));
     }
     writes_.on_committed(entry, output);
 }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,9 @@ struct ReplicaOptions {
     // On the raft thread: the members have changed; this node was removed.
     std::function<void(const Membership::Members&)> on_members = [](const auto&) {};
     std::function<void()> on_removed = [] {};
+    // On the raft thread, for each entry: what it did. For the simulation; none: nobody listens.
+    std::function<void(const raft::Entry&, const fsm::Output&, std::span<const fsm::Event>)>
+        on_applied;
 };
 
 class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
@@ -76,6 +80,10 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     bool leads() const { return node_.core().is_leader(); }
     const fsm::StateMachine& state_machine() const { return state_machine_; }
     const raft::Node& node() const { return node_; }
+    const fsm::History& history() const { return history_; }
+    const WriteQueue& writes() const { return writes_; }
+    const ReadQueue& reads() const { return reads_; }
+    const Membership& membership() const { return membership_; }
 
     // raft::NodeHandler
     void on_committed(const raft::Entry& entry) override;

@@ -68,6 +68,9 @@ class WriteQueue {
 
     bool idle() const { return queued_.empty() && waiting_.empty() && forwarded_.empty(); }
     bool has_queued() const { return !queued_.empty(); }
+    // held_max of them, and those that came back from a peer that was asked: forwarded_max.
+    std::size_t queued() const { return queued_.size(); }
+    std::size_t forwarded() const { return forwarded_.size(); }
     std::size_t waiting() const { return waiting_.size(); }
     std::size_t held_bytes() const { return held_bytes_; }
 

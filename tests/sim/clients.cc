@@ -108,10 +108,14 @@ void Clients::next(Client& client) {
 void Clients::begin_write(Client& client, HistoryOperation& operation) {
     const Swarm& swarm = world_.swarm;
     client.keyed = client.last || client.random.chance(swarm.keyed_of_10000);
+    client.misuses_key =
+        client.keyed && !client.last && !client.used_key.empty() && client.random.chance(500);
     const std::string key =
-        client.keyed ? "key-" + std::to_string(client.id) + "-" + std::to_string(history_.size())
-                     : std::string();
-    const fsm::Idempotency idempotency{key, 1};
+        client.misuses_key ? client.used_key
+        : client.keyed ? "key-" + std::to_string(client.id) + "-" + std::to_string(history_.size())
+                       : std::string();
+    const fsm::Idempotency idempotency{key, client.misuses_key ? values_ + 2 : 1};
+    client.key = key;
     operation.value = "value-" + std::to_string(++values_) + "-";
     operation.value.resize(operation.value.size() + client.random.below(swarm.value_bytes_max),
                            'x');
@@ -290,6 +294,12 @@ void Clients::check_write(Client& client, const server::Operation& answer) {
             "a write at ", index, " was answered with another result");
     require(index > client.floor_index, "a write at ", index, " began after something at ",
             client.floor_index, " had been told");
+    require((answer.output.status == fsm::Status::idempotency_mismatch) == client.misuses_key,
+            "a write at ", index, " with the key ", client.key, " was answered with ",
+            static_cast<int>(answer.output.status));
+    if (client.keyed && !client.misuses_key) {
+        client.used_key = client.key;
+    }
     operation.status = static_cast<int>(answer.output.status);
     operation.index = answer.output.index;
     operation.log_index = answer.output.replayed ? answer.output.first_applied_index : index;

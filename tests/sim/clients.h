@@ -43,6 +43,9 @@ class Clients {
         std::size_t operation = 0;  // in history_
         std::string command;        // of the write under way
         bool keyed = false;
+        bool misuses_key = false;  // that of a write that was done
+        std::string key;
+        std::string used_key;
         bool maybe_applied = false;
         bool waits = false;  // for an answer
         bool last = false;

@@ -8,6 +8,7 @@ namespace cairn::sim {
 namespace {
 
 constexpr raft::NodeId nodes_max = 9;  // that ever are in a run
+constexpr std::int64_t membership_quiet_ns = 4 * second;
 
 }  // namespace
 
@@ -106,7 +107,11 @@ void Faults::pause() {
     world_.trace.note(node->id(), "paused");
     world_.trace.sometimes("process paused");
     node->pause();
-    world_.queue.after(some_while(), [this, id = node->id()] { nodes_.at(id)->resume(); });
+    world_.queue.after(some_while(), [this, id = node->id()] {
+        if (!is_aside(id)) {
+            nodes_.at(id)->resume();
+        }
+    });
 }
 
 void Faults::cut(const std::vector<raft::NodeId>& from, const std::vector<raft::NodeId>& to,
@@ -122,6 +127,9 @@ void Faults::cut(const std::vector<raft::NodeId>& from, const std::vector<raft::
                 world_.network.block(b, a);
             }
             world_.queue.after(lasts_ns + random_.between(0, 10 * ms), [this, a, b, both_ways] {
+                if (is_aside(a) || is_aside(b)) {
+                    return;
+                }
                 world_.network.unblock(a, b);
                 if (both_ways) {
                     world_.network.unblock(b, a);
@@ -280,7 +288,10 @@ void Faults::ask(std::shared_ptr<server::Operation> operation) {
 }
 
 void Faults::change_members() {
-    if (is_impaired()) {
+    // What was asked for is over when the core is drawn.
+    const bool late = world_.swarm.only_core_heals &&
+                      world_.queue.now_ns() + membership_quiet_ns > world_.swarm.faults_until_ns;
+    if (late || is_impaired()) {
         return;
     }
     const raft::Configuration& configuration = newest_configuration();

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "tests/sim/clients.h"
@@ -23,6 +24,10 @@ class Faults {
     // No more of it; everything is mended, everybody is up. Messages are not lost any more either,
     // unless a test wants it.
     void stop(bool with_mischief);
+    // After stop(): whoever isn't needed for a majority, drawn at random, goes down, stands still,
+    // is cut off or hard to reach, for ever.
+    void set_aside();
+    bool is_aside(raft::NodeId id) const { return aside_.contains(id); }
     // Again and again: whoever is down starts, whoever is a member is there.
     void bring_everybody_up();
 
@@ -51,6 +56,10 @@ class Faults {
     void take_snapshot();
     void ask(std::shared_ptr<server::Operation> operation);
 
+    std::vector<raft::Configuration> configurations() const;
+    std::vector<raft::NodeId> draw_core();
+    void set_aside(raft::NodeId id);
+    void flap(raft::NodeId id);
     void cut(const std::vector<raft::NodeId>& from, const std::vector<raft::NodeId>& to,
              std::int64_t lasts_ns, bool both_ways);
     bool may_damage(raft::NodeId id);
@@ -65,6 +74,7 @@ class Faults {
     BatchListener& listener_;
     Random random_;
     bool stopped_ = false;
+    std::set<raft::NodeId> aside_;
     raft::NodeId damaged_ = 0;  // whose disk may not be what it was
     raft::NodeId newest_node_ = 0;
 };

@@ -54,6 +54,7 @@ std::size_t Network::send(ConnectionId id, HostId from, std::string_view bytes) 
     if (taken == 0) {
         return 0;
     }
+    trace_.note_bytes(bytes.substr(0, taken));
     // Sometimes in two pieces, so that a frame is cut in the middle when the connection breaks.
     const std::size_t cut = random_.chance(2000) ? random_.below(taken) : 0;
     if (cut > 0) {

@@ -116,6 +116,8 @@ raft::CoreOptions SimNode::core_options() const {
     options.append_bytes_max = swarm.append_bytes_max;
     options.inflight_messages_max = swarm.inflight_messages_max;
     options.uncommitted_entries_max = swarm.uncommitted_entries_max;
+    options.uncommitted_bytes_max = swarm.uncommitted_bytes_max;
+    options.pending_reads_max = swarm.pending_reads_max;
     options.committed_entries_max = swarm.committed_entries_max;
     if (swarm.lease_reads) {
         options.vote_promise_ns =
@@ -132,7 +134,12 @@ server::ReplicaOptions SimNode::replica_options() {
     options.cluster_id = sim_cluster_id;
     options.http_address = http_address_of(id_);
     options.raft_address = raft_address_of(id_);
+    options.writes.held_max = swarm.writes_held_max;
+    options.writes.held_bytes_max = swarm.writes_held_bytes_max;
+    options.writes.forwarded_max = swarm.writes_forwarded_max;
+    options.reads.waiting_max = swarm.reads_waiting_max;
     options.history.events_max = swarm.history_events_max;
+    options.history.bytes_max = swarm.history_bytes_max;
     options.snapshots.entries_between = swarm.snapshot_entries;
     options.snapshots.entries_kept = swarm.snapshot_entries / 10;
     options.snapshots.chunk_bytes = swarm.snapshot_chunk_bytes;
@@ -146,6 +153,9 @@ server::ReplicaOptions SimNode::replica_options() {
     options.random_seed = random_.stream("replica", starts_).next();
     options.membership.disk_id = identity_.disk_id;
     options.on_members = [this](const auto& members) { note_members(members); };
+    options.on_applied = [this](const auto& entry, const auto& output, auto events) {
+        world_.observer.on_applied(id_, entry, output, events, replica_->state_machine());
+    };
     options.on_removed = [this] {
         world_.trace.note(id_, "removed");
         world_.trace.sometimes("removed node ended");
@@ -248,7 +258,7 @@ void SimNode::begin_afresh(const std::string& detail) {
 }
 
 void SimNode::start() {
-    if (replica_ != nullptr) {
+    if (replica_ != nullptr || kept_down_) {
         return;
     }
     ++generation_;

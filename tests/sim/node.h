@@ -67,6 +67,8 @@ class SimNode final : public Host, public DiskFailure, public server::Clock, pub
     const server::Replica& replica() const { return *replica_; }
 
     void start();
+    // It never starts again.
+    void keep_down() { kept_down_ = true; }
     void crash(End end);
     // As by a signal that asks it to end: what waits is answered.
     void stop();
@@ -148,6 +150,7 @@ class SimNode final : public Host, public DiskFailure, public server::Clock, pub
     bool paused_ = false;
     bool dying_ = false;
     bool retired_ = false;
+    bool kept_down_ = false;
     std::deque<std::function<void()>> deferred_;
     std::int64_t tick_due_ns_ = 0;
     bool turn_requested_ = false;

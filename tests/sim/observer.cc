@@ -38,6 +38,7 @@ void Observer::on_start(raft::NodeId id, const raft::CoreStart& start, const Dur
     one.term = start.hard_state.term;
     one.commit = start.base.index;
     one.applied = start.base.index;
+    one.newly_applied.clear();
     one.leading = false;
     one.last_index = start.base.index;
     one.truncations = 0;
@@ -63,6 +64,7 @@ void Observer::on_step(raft::NodeId id, const server::Replica& replica) {
     check_leadership(one, core);
     check_commit(one, core);
     check_applied(one, replica);
+    check_bounds(replica);
     one.term = core.term();
     one.leading = core.is_leader();
     one.commit = core.commit_index();
@@ -162,7 +164,6 @@ void Observer::check_commit(Watched& one, const raft::Core& core) {
         require(log.term_at(core.commit_index()) == core.term(), "leader ", core.id(),
                 " committed an entry of an earlier term by counting");
     }
-    reference_.maybe_take_digest(false);
 }
 
 void Observer::check_applied(Watched& one, const server::Replica& replica) {
@@ -171,23 +172,34 @@ void Observer::check_applied(Watched& one, const server::Replica& replica) {
     require(applied >= one.applied, "node ", replica.node().core().id(), " applied backwards");
     require(applied <= reference_.last_index(), "node ", replica.node().core().id(),
             " applied what isn't committed");
-    if (applied == one.applied) {
-        return;
-    }
     one.applied = applied;
-    if (const std::optional<std::uint64_t> digest = reference_.digest_at(applied)) {
-        require(machine.digest() == *digest, "node ", replica.node().core().id(),
-                " has another state at ", applied);
+    for (const Applied& entry : one.newly_applied) {
+        require(entry.index <= applied, "node ", replica.node().core().id(), " applied ",
+                entry.index, " and says ", applied);
+        require(entry.outcome == reference_.at(entry.index).outcome, "node ",
+                replica.node().core().id(), " did something else at ", entry.index);
+        require(!entry.state || *entry.state == reference_.digest_at(entry.index), "node ",
+                replica.node().core().id(), " has another state at ", entry.index);
+    }
+    one.newly_applied.clear();
+}
+
+// What is committed is known only after the step.
+void Observer::on_applied(raft::NodeId id, const raft::Entry& entry, const fsm::Output& output,
+                          std::span<const fsm::Event> events, const fsm::StateMachine& machine) {
+    Applied applied{entry.index, digest_of(output, events), {}};
+    if (Reference::is_digest_due(entry.index)) {
+        applied.state = machine.digest();
         trace_.sometimes("digest compared");
     }
+    nodes_.at(id).newly_applied.push_back(applied);
 }
 
 void Observer::check_same_state(raft::NodeId id, const server::Replica& replica) {
     const fsm::StateMachine& machine = replica.state_machine();
     require(machine.applied_index() == reference_.last_index(), "node ", id, " applied ",
             machine.applied_index(), " of ", reference_.last_index());
-    reference_.maybe_take_digest(true);
-    require(machine.digest() == *reference_.digest_at(machine.applied_index()), "node ", id,
+    require(machine.digest() == reference_.machine().digest(), "node ", id,
             " ends with another state");
 }
 
@@ -221,6 +233,49 @@ void Observer::on_send(raft::NodeId id, const raft::Core& core,
             match == 0 || match <= core.log().base().index || (term && durable.has(match, *term)),
             "node ", id, " vouched for ", match, ", which isn't durable");
     }
+}
+
+// Everything that waits has a bound (WriteLimits, ReadLimits, HistoryOptions, CoreOptions).
+void Observer::check_bounds(const server::Replica& replica) {
+    const raft::Core& core = replica.node().core();
+    const server::WriteQueue& writes = replica.writes();
+    // One of the replica's own comes beside, and one that is larger goes alone.
+    require(writes.forwarded() <= swarm_.writes_forwarded_max, "too many writes were passed on");
+    require(writes.queued() <= swarm_.writes_held_max + swarm_.writes_forwarded_max + 1,
+            "too many writes wait");
+    require(
+        writes.held_bytes() <= std::max(swarm_.writes_held_bytes_max, swarm_.command_bytes_max()),
+        "the writes that wait are too large");
+    require(replica.reads().waiting() <= swarm_.reads_waiting_max, "too many reads wait");
+    require(core.pending_reads() <= swarm_.pending_reads_max, "too many rounds of reads wait");
+    require(replica.membership().waiting() <= server::MembershipOptions{}.requests_max,
+            "too many changes of members wait");
+    require(replica.history().size() <= swarm_.history_events_max &&
+                replica.history().bytes() <= swarm_.history_bytes_max,
+            "the history is too large");
+    for (const raft::Progress& progress : core.progress()) {
+        require(progress.inflight_messages() <= swarm_.inflight_messages_max &&
+                    progress.inflight_bytes() <=
+                        raft::CoreOptions{}.inflight_bytes_max + swarm_.append_bytes_max,
+                "too much is on its way to node ", progress.id);
+    }
+    if (!core.is_leader()) {
+        return;
+    }
+    // What it took on itself: what others left it may have been committed where it doesn't know.
+    std::size_t entries = 0;
+    std::size_t bytes = 0;
+    for (raft::Index index = core.log().last_index(); index > core.commit_index(); --index) {
+        const raft::Entry& entry = core.log().at(index);
+        if (entry.term != core.term() || entry.kind != raft::EntryKind::command) {
+            break;
+        }
+        ++entries;
+        bytes += entry.payload.size();
+    }
+    require(entries <= swarm_.uncommitted_entries_max &&
+                bytes <= std::max(swarm_.uncommitted_bytes_max, swarm_.command_bytes_max()),
+            "leader ", core.id(), " took on too much: ", entries, " entries, ", bytes, " bytes");
 }
 
 }  // namespace cairn::sim

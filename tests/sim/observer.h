@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "raft/core.h"
@@ -20,7 +22,8 @@ namespace cairn::sim {
 
 class Observer {
  public:
-    Observer(EventQueue& queue, Trace& trace) : queue_(queue), trace_(trace), reference_(trace) {}
+    Observer(EventQueue& queue, Trace& trace, const Swarm& swarm)
+        : queue_(queue), trace_(trace), swarm_(swarm), reference_(trace) {}
 
     // A process begins with what it found on its disk.
     void on_start(raft::NodeId id, const raft::CoreStart& start, const Durable& durable);
@@ -28,6 +31,9 @@ class Observer {
     // What was on its disk is lost, though it may have been promised.
     void on_disk_lost(raft::NodeId id, const Durable& durable);
     void on_step(raft::NodeId id, const server::Replica& replica);
+    // A node applied an entry; `state` digests its whole state, where that is due.
+    void on_applied(raft::NodeId id, const raft::Entry& entry, const fsm::Output& output,
+                    std::span<const fsm::Event> events, const fsm::StateMachine& machine);
     void on_send(raft::NodeId id, const raft::Core& core, const raft::Message& message) const;
     // At the end: everybody's state is that of the reference.
     void check_same_state(raft::NodeId id, const server::Replica& replica);
@@ -37,6 +43,11 @@ class Observer {
     raft::Term newest_term() const { return leaders_.empty() ? 0 : leaders_.rbegin()->first; }
 
  private:
+    struct Applied {
+        raft::Index index = 0;
+        std::uint64_t outcome = 0;
+        std::optional<std::uint64_t> state;
+    };
     struct Watched {
         bool running = false;
         const Durable* durable = nullptr;
@@ -44,6 +55,7 @@ class Observer {
         raft::Term term = 0;
         raft::Index commit = 0;
         raft::Index applied = 0;
+        std::vector<Applied> newly_applied;  // since the last step
         bool leading = false;
         raft::Index last_index = 0;
         std::uint64_t truncations = 0;
@@ -58,11 +70,13 @@ class Observer {
     void check_leadership(Watched& one, const raft::Core& core);
     void check_log(Watched& one, const raft::Core& core);
     void check_commit(Watched& one, const raft::Core& core);
+    void check_bounds(const server::Replica& replica);
     void check_applied(Watched& one, const server::Replica& replica);
     bool durable_on_quorum(const raft::Entry& entry, const raft::Configuration& configuration);
 
     EventQueue& queue_;
     Trace& trace_;
+    const Swarm& swarm_;
     Reference reference_;
     std::map<raft::NodeId, Watched> nodes_;
     std::map<raft::Term, raft::NodeId> leaders_;

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
+#include "cairn/server/v1/command.pb.h"
 #include "tests/sim/disk.h"
 
 namespace cairn::sim {
 
 namespace {
-
-constexpr raft::Index digest_interval = 24;
 
 std::uint64_t digest_of(const std::optional<fsm::Value>& value) {
     if (!value) {
@@ -30,6 +29,21 @@ std::uint64_t digest_of(const fsm::Event& event) {
     return digest;
 }
 
+std::uint64_t digest_of(const fsm::Output& output, std::span<const fsm::Event> events) {
+    std::uint64_t digest = 0;
+    for (const std::uint64_t word :
+         {static_cast<std::uint64_t>(output.status), static_cast<std::uint64_t>(output.kind),
+          std::uint64_t{output.created}, output.index, digest_of(output.value),
+          digest_of(output.prev_value), std::uint64_t{output.replayed},
+          output.first_applied_index}) {
+        digest = mix(digest ^ word);
+    }
+    for (const fsm::Event& event : events) {
+        digest = mix(digest ^ digest_of(event) ^ std::uint64_t{event.last_of_index});
+    }
+    return digest;
+}
+
 void Reference::append(const raft::Entry& entry, std::int64_t now_ns) {
     require(entry.index == log_.size() + 1, "the observer missed entry ", log_.size() + 1);
     require(log_.empty() || entry.stamp_ns >= log_.back().stamp_ns, "log time went back at ",
@@ -37,10 +51,11 @@ void Reference::append(const raft::Entry& entry, std::int64_t now_ns) {
     require(log_.empty() || entry.term >= log_.back().term, "terms go back at ", entry.index);
     const bool command = entry.kind == raft::EntryKind::command;
     std::vector<fsm::Event> events;
-    Committed committed{entry.term,     digest_of(entry), hash_of(entry.payload.view()),
-                        entry.stamp_ns, now_ns,           {}};
+    Committed committed{
+        entry.term, digest_of(entry), hash_of(entry.payload.view()), entry.stamp_ns, now_ns, {}, 0};
     committed.output = machine_.apply(entry.index, entry.stamp_ns,
                                       command ? entry.payload.view() : std::string_view(), events);
+    committed.outcome = digest_of(committed.output, events);
     if (entry.kind == raft::EntryKind::configuration) {
         require(raft::decode_configuration(entry.payload.view(), configuration_),
                 "a configuration that can't be read was committed at ", entry.index);
@@ -48,6 +63,7 @@ void Reference::append(const raft::Entry& entry, std::int64_t now_ns) {
     if (command) {
         ++times_committed_[committed.payload_hash];
         times_done_[committed.payload_hash] += committed.output.replayed ? 0 : 1;
+        take_keyed(entry, committed.output);
     }
     if (committed.output.replayed) {
         trace_.sometimes("idempotent replay");
@@ -57,6 +73,9 @@ void Reference::append(const raft::Entry& entry, std::int64_t now_ns) {
                 "entry ", entry.index, " replays ", first, ", which isn't the same request");
     }
     log_.push_back(std::move(committed));
+    if (is_digest_due(entry.index)) {
+        digests_[entry.index] = machine_.digest();
+    }
     for (fsm::Event& event : events) {
         take(event, entry.stamp_ns, now_ns);
         events_.push_back(std::move(event));
@@ -83,16 +102,37 @@ void Reference::take(const fsm::Event& event, std::int64_t stamp_ns, std::int64_
             event.name, " with a ttl of ", ttl_ns, " ns was gone after ", now_ns - asked->second);
 }
 
-std::optional<std::uint64_t> Reference::digest_at(raft::Index index) const {
-    const auto found = digests_.find(index);
-    return found == digests_.end() ? std::nullopt : std::optional(found->second);
+// Read from the bytes anew: what the state machine made of them is what is to be judged.
+void Reference::take_keyed(const raft::Entry& entry, const fsm::Output& output) {
+    server::v1::Command command;
+    const std::string_view bytes = entry.payload.view();
+    require(command.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())),
+            "a command that can't be read was committed at ", entry.index);
+    if (command.value().idempotency_key().empty() || output.status == fsm::Status::invalid) {
+        return;
+    }
+    checker::KeyedCommand keyed;
+    keyed.index = entry.index;
+    keyed.time_ns = entry.stamp_ns;
+    keyed.key = command.value().idempotency_key();
+    keyed.fingerprint = command.value().idempotency_fingerprint();
+    if (output.status == fsm::Status::idempotency_mismatch) {
+        keyed.result = checker::KeyedCommand::Result::mismatch;
+        trace_.sometimes("idempotency key refused");
+    } else if (output.replayed) {
+        keyed.result = checker::KeyedCommand::Result::replayed;
+        keyed.first_index = output.first_applied_index;
+    }
+    fsm::Output answer = output;
+    answer.replayed = false;
+    answer.first_applied_index = 0;
+    keyed.outcome = digest_of(answer, {});
+    keyed_.push_back(std::move(keyed));
 }
 
-void Reference::maybe_take_digest(bool certainly) {
-    const raft::Index last = digests_.empty() ? 0 : digests_.rbegin()->first;
-    if (certainly || log_.size() >= last + digest_interval) {
-        digests_[log_.size()] = machine_.digest();
-    }
+std::uint64_t Reference::digest_at(raft::Index index) const {
+    const auto found = digests_.find(index);
+    return found == digests_.end() ? machine_.digest() : found->second;
 }
 
 const fsm::Value* Reference::value_at(const std::string& name, raft::Index index) const {

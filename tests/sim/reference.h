@@ -6,19 +6,22 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "fsm/history.h"
 #include "fsm/state_machine.h"
 #include "raft/configuration.h"
 #include "raft/types.h"
+#include "tests/checker/idempotency_check.h"
 #include "tests/sim/trace.h"
 
 namespace cairn::sim {
 
 std::uint64_t digest_of(const fsm::Event& event);
+// Of what one entry did: its result, bytes and all, and its events.
+std::uint64_t digest_of(const fsm::Output& output, std::span<const fsm::Event> events);
 
 class Reference {
  public:
@@ -29,6 +32,7 @@ class Reference {
         std::int64_t stamp_ns = 0;
         std::int64_t seen_ns = 0;  // virtual time
         fsm::Output output;
+        std::uint64_t outcome = 0;  // digest of what it did
     };
 
     explicit Reference(Trace& trace) : trace_(trace) {}
@@ -38,10 +42,11 @@ class Reference {
     // The entry after last_index() is committed.
     void append(const raft::Entry& entry, std::int64_t now_ns);
 
-    // The digest of the state after `index`, where it was taken.
-    std::optional<std::uint64_t> digest_at(raft::Index index) const;
-    // Takes it now, if it is some time since it last was.
-    void maybe_take_digest(bool certainly);
+    // Whether the digest of the whole state is taken after this entry, here and on every node:
+    // after each of the first ones, where it costs little, then after some.
+    static bool is_digest_due(raft::Index index) { return index <= 128 || index % 16 == 0; }
+    // The digest of the state after `index`, for which one is due, or which is the last.
+    std::uint64_t digest_at(raft::Index index) const;
 
     // As of `index`; null: there was none.
     const fsm::Value* value_at(const std::string& name, raft::Index index) const;
@@ -54,6 +59,8 @@ class Reference {
     std::size_t times_committed(std::uint64_t payload_hash) const;
     std::size_t times_done(std::uint64_t payload_hash) const;
     const fsm::StateMachine& machine() const { return machine_; }
+    // The commands with an idempotency key, in order, and what became of them.
+    const std::vector<checker::KeyedCommand>& keyed() const { return keyed_; }
 
     // The newest that is committed.
     const raft::Configuration& configuration() const { return configuration_; }
@@ -71,6 +78,7 @@ class Reference {
         raft::Index index = 0;
         std::optional<fsm::Value> value;
     };
+    void take_keyed(const raft::Entry& entry, const fsm::Output& output);
     void take(const fsm::Event& event, std::int64_t stamp_ns, std::int64_t now_ns);
 
     Trace& trace_;
@@ -79,11 +87,11 @@ class Reference {
     raft::Configuration configuration_;
     std::vector<fsm::Event> events_;
     std::map<std::string, std::vector<Version>> versions_;
+    std::vector<checker::KeyedCommand> keyed_;
     std::map<raft::Index, std::uint64_t> digests_;
-    // order-free: iterated nowhere
-    std::unordered_map<std::uint64_t, std::size_t> times_committed_;
-    std::unordered_map<std::uint64_t, std::size_t> times_done_;
-    std::unordered_map<std::uint64_t, std::int64_t> asked_ns_;
+    std::map<std::uint64_t, std::size_t> times_committed_;
+    std::map<std::uint64_t, std::size_t> times_done_;
+    std::map<std::uint64_t, std::int64_t> asked_ns_;
     int drift_per_mille_ = 0;
 };
 

@@ -47,6 +47,7 @@ struct Options {
     std::uint64_t runs_max = ~std::uint64_t{0};
     std::string file;
     std::size_t lines = 60;
+    std::uint64_t hash_secret = 0;
     std::string page;  // where a history that can't be is drawn
     bool verbose = false;
     bool keep_going = false;
@@ -54,20 +55,27 @@ struct Options {
 
 // What a set of runs must have seen, or it proves less than it should.
 const char* const wanted[] = {
-    "leader elected",       "leader stepped down", "log truncated",
-    "snapshot installed",   "torn tail cut",       "damaged node repaired",
-    "member added",         "member removed",      "lease read served",
-    "idempotent replay",    "value expired",       "stream resumed",
-    "stream told of a gap", "disk full",           "disk failed",
-    "disk stalled",         "write unknown",       "leadership transferred",
-    "process paused",       "partition",           "digest compared",
-    "message doubled",      "message overtaken",   "power lost",
+    "leader elected",       "leader stepped down",
+    "log truncated",        "snapshot installed",
+    "torn tail cut",        "damaged node repaired",
+    "member added",         "member removed",
+    "lease read served",    "idempotent replay",
+    "value expired",        "stream resumed",
+    "stream told of a gap", "disk full",
+    "disk failed",          "disk stalled",
+    "write unknown",        "leadership transferred",
+    "process paused",       "partition",
+    "digest compared",      "message doubled",
+    "message overtaken",    "power lost",
+    "core alone healed",    "idempotency key refused",
 };
 
 bool run_one(std::uint64_t seed, const Options& options, Totals& totals) {
     std::snprintf(reproduction, sizeof reproduction, "reproduce: cairn_sim --seed %llu\n",
                   static_cast<unsigned long long>(seed));
-    const Report report = run(seed);
+    Overrides overrides;
+    overrides.hash_secret = {options.hash_secret, options.hash_secret};
+    const Report report = run(seed, overrides);
     ++totals.runs;
     totals.events += report.events;
     totals.entries += report.entries;
@@ -130,6 +138,8 @@ bool parse(int count, char** arguments, Options& options) {
             options.runs_max = std::strtoull(value.c_str(), nullptr, 10);
         } else if (name == "--seeds") {
             options.file = value;
+        } else if (name == "--hash-secret") {
+            options.hash_secret = std::strtoull(value.c_str(), nullptr, 10);
         } else if (name == "--html") {
             options.page = value;
         } else if (name == "--lines") {
@@ -192,7 +202,8 @@ int main(int count, char** arguments) {
     if (!parse(count, arguments, options)) {
         std::fprintf(stderr,
                      "usage: cairn_sim --seed N | --seeds FILE | --seconds S [--base N] | --runs N "
-                     "[--base N]\n       [--verbose] [--lines N] [--keep-going] [--html FILE]\n");
+                     "[--base N]\n       [--verbose] [--lines N] [--keep-going] [--html FILE]\n"
+                     "       [--hash-secret N]\n");
         return 2;
     }
     spdlog::set_level(options.has_seed && options.verbose ? spdlog::level::info

@@ -1,5 +1,6 @@
 // That the simulation is what it claims to be: determined by its seed, and able to fail.
 #define DOCTEST_CONFIG_IMPLEMENT
+#include <algorithm>
 #include <cstdint>
 #include <set>
 #include <string>
@@ -52,6 +53,22 @@ TEST_CASE("sim: a seed determines the run, event by event") {
     CHECK(hashes.size() == 10);
 }
 
+TEST_CASE("sim: another order in the tables of names is the same run, byte for byte") {
+    for (std::uint64_t seed = 200; seed < 212; ++seed) {
+        CAPTURE(seed);
+        const Report report = run(seed);
+        for (const std::uint64_t secret : {1U, 2U}) {
+            Overrides overrides;
+            overrides.hash_secret = {secret, ~secret};
+            const Report other = run(seed, overrides);
+            CHECK(report.hash == other.hash);
+            CHECK(report.events == other.events);
+            CHECK(report.counters == other.counters);
+            CHECK(report.violation == other.violation);
+        }
+    }
+}
+
 TEST_CASE("sim: drawing in one stream doesn't shift another") {
     const Random random(7);
     Random a = random.stream("a");
@@ -89,6 +106,59 @@ TEST_CASE("sim: a cluster that lost its majority for good does not pass as at re
     };
     overrides.mischief_goes_on = true;
     CHECK(first_violation(overrides, 1).find("does not come to rest") != std::string::npos);
+}
+
+TEST_CASE("sim: what streams were told is judged, and so are idempotency keys") {
+    std::size_t lost = 0;
+    std::size_t replays = 0;
+    for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+        CAPTURE(seed);
+        const Report report = run(seed);
+        CHECK(report.violation == "");
+        const cairn::checker::Place end{report.entries};
+        for (std::size_t i = 0; i < report.streams.size(); ++i) {
+            std::vector<StreamRecord> streams = report.streams;
+            CHECK(judge_streams(report.agreed_events, streams, end) == "");
+            auto& received = streams[i].received;
+            const auto event =
+                std::find_if(received.begin(), received.end(), [](const auto& message) {
+                    return message.kind == cairn::checker::Received::Kind::event;
+                });
+            if (event != received.end()) {
+                received.erase(event);
+                ++lost;
+                CHECK(judge_streams(report.agreed_events, streams, end) != "");
+            }
+        }
+        std::vector<cairn::checker::KeyedCommand> keyed = report.keyed;
+        CHECK(judge_keyed(keyed) == "");
+        const auto replay = std::find_if(keyed.begin(), keyed.end(), [](const auto& command) {
+            return command.result == cairn::checker::KeyedCommand::Result::replayed;
+        });
+        if (replay != keyed.end()) {
+            replay->result = cairn::checker::KeyedCommand::Result::applied;
+            ++replays;
+            CHECK(judge_keyed(keyed) != "");
+        }
+    }
+    CHECK(lost > 0);
+    CHECK(replays > 0);
+}
+
+TEST_CASE("sim: only a core of the voters gets well, and serves") {
+    Overrides overrides;
+    overrides.change_swarm = [](Swarm& swarm) {
+        swarm.only_core_heals = true;
+        swarm.faults_until_ns = 6 * second;
+    };
+    std::uint64_t cores = 0;
+    for (std::uint64_t seed = 300; seed < 320; ++seed) {
+        CAPTURE(seed);
+        const Report report = run(seed, overrides);
+        CHECK(report.violation == "");
+        cores += report.counters.contains("core alone healed") ? 1 : 0;
+    }
+    CHECK(cores >= 5);
 }
 
 int main(int argc, char** argv) {

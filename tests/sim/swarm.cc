@@ -38,6 +38,22 @@ void draw_cluster(Swarm& swarm, Random random) {
     swarm.drift_per_mille = random.pick(drifts);
 }
 
+// Small ones in some runs, so that they are met.
+void draw_bounds(Swarm& swarm, Random random) {
+    const auto draw = [&random](std::size_t& bound, std::size_t small) {
+        if (random.chance(2000)) {
+            bound = small;
+        }
+    };
+    draw(swarm.uncommitted_bytes_max, 1000);
+    draw(swarm.pending_reads_max, 1);
+    draw(swarm.writes_held_max, 2);
+    draw(swarm.writes_held_bytes_max, 300);
+    draw(swarm.writes_forwarded_max, 2);
+    draw(swarm.reads_waiting_max, 3);
+    draw(swarm.history_bytes_max, 5000);
+}
+
 void draw_network(Swarm& swarm, Random random) {
     static const std::vector<std::int64_t> delays{50 * us, 200 * us, 1 * ms, 5 * ms};
     swarm.delay_ns = random.pick(delays);
@@ -121,9 +137,11 @@ Swarm Swarm::of(std::uint64_t seed) {
     const Random random = Random(seed).stream("swarm");
     Swarm swarm;
     draw_cluster(swarm, random.stream("cluster"));
+    draw_bounds(swarm, random.stream("bounds"));
     draw_network(swarm, random.stream("network"));
     draw_disk(swarm, random.stream("disk"));
     draw_faults(swarm, random.stream("faults"));
+    swarm.only_core_heals = random.stream("core").chance(3500);
     draw_clients(swarm, random.stream("clients"));
     return swarm;
 }

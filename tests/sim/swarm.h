@@ -34,7 +34,14 @@ struct Swarm {
     std::size_t append_bytes_max = 1U << 20;
     std::size_t inflight_messages_max = 64;
     std::size_t uncommitted_entries_max = 65536;
+    std::size_t uncommitted_bytes_max = 64U << 20;
+    std::size_t pending_reads_max = 4096;
     std::size_t committed_entries_max = 2048;
+    std::size_t writes_held_max = 16384;
+    std::size_t writes_held_bytes_max = 64U << 20;
+    std::size_t writes_forwarded_max = 65536;
+    std::size_t reads_waiting_max = 65536;
+    std::size_t history_bytes_max = 64U << 20;
     std::uint64_t snapshot_entries = 100;
     std::size_t snapshot_chunk_bytes = 4096;
     std::uint64_t snapshot_window_bytes = 1U << 20;
@@ -63,6 +70,8 @@ struct Swarm {
     FaultTimes every;
     std::int64_t fault_lasts_ns = 2 * second;
     std::int64_t faults_until_ns = 40 * second;
+    // In the end only a majority of the voters gets well; the others never do.
+    bool only_core_heals = false;
 
     // Clients.
     int clients = 4;
@@ -84,6 +93,9 @@ struct Swarm {
     std::int64_t membership_every_ns = 0;
     std::int64_t transfer_every_ns = 0;
     std::int64_t take_snapshot_every_ns = 0;
+
+    // No command is larger: a value, a name, a key.
+    std::size_t command_bytes_max() const { return value_bytes_max + 200; }
 
     static Swarm of(std::uint64_t seed);
 };

@@ -4,10 +4,12 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/sim/event_queue.h"
@@ -42,6 +44,16 @@ class Trace {
             hash_ = mix(hash_ ^ word) + 0x9e3779b97f4a7c15U;
         }
         last_[noted_++ % last_.size()] = {now_ns, node, kind, a, b};
+    }
+    // Takes the bytes into the hash; no event of its own.
+    void note_bytes(std::string_view bytes) {
+        std::uint64_t word = 0;
+        std::uint64_t hash = bytes.size();
+        for (; bytes.size() >= sizeof word; bytes.remove_prefix(sizeof word)) {
+            std::memcpy(&word, bytes.data(), sizeof word);
+            hash = mix(hash ^ word) + 0x9e3779b97f4a7c15U;
+        }
+        hash_ = mix(hash_ ^ hash ^ hash_of(bytes)) + 0x9e3779b97f4a7c15U;
     }
     // Something worth having seen in a set of runs.
     void sometimes(const char* what, std::uint64_t times = 1) { counters_[what] += times; }

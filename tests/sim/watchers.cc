@@ -4,14 +4,48 @@
 
 namespace cairn::sim {
 
+using Told = checker::Received::Kind;
+
 Watchers::Watchers(Surroundings surroundings, Nodes& nodes) : world_(surroundings), nodes_(nodes) {
     watchers_.resize(static_cast<std::size_t>(world_.swarm.watchers));
-    std::uint64_t number = 0;
+    std::size_t number = 0;
     for (Watcher& watcher : watchers_) {
+        watcher.number = number;
         watcher.random = world_.random.stream("watcher", number);
         watcher.prefix = number % 3 == 0 ? "" : number % 3 == 1 ? "even/" : "odd/";
+        records_.push_back({watcher.prefix, {}});
         ++number;
     }
+}
+
+void Watchers::record(const Watcher& watcher, Told kind, std::optional<fsm::Cursor> cursor) {
+    checker::Received received;
+    received.kind = kind;
+    received.node = watcher.at;
+    if (cursor) {
+        received.cursor = {cursor->index, cursor->position};
+    }
+    records_[watcher.number].received.push_back(received);
+}
+
+// As clients hear it: a stream that begins says where; after a gap comes what there is now, and the
+// last of it says of when that is.
+void Watchers::record_present(const Watcher& watcher, const server::StreamOpen& open) {
+    const fsm::Cursor now{open.applied_index, fsm::Cursor::whole_entry};
+    if (!open.gap) {
+        record(watcher, Told::subscribed, now);
+        return;
+    }
+    record(watcher, Told::subscribed, watcher.cursor);
+    const fsm::Cursor from = open.present.empty() ? now : *watcher.cursor;
+    record(watcher, Told::gap, from);
+    std::vector<checker::Received>& received = records_[watcher.number].received;
+    for (const fsm::ListItem& item : open.present) {
+        received.push_back(received_value(item));
+        const fsm::Cursor& at = &item == &open.present.back() ? now : from;
+        received.back().cursor = {at.index, at.position};
+    }
+    record(watcher, Told::progress, now);
 }
 
 void Watchers::start() {
@@ -21,7 +55,9 @@ void Watchers::start() {
 }
 
 void Watchers::connect_later(Watcher& watcher) {
-    watcher.open = false;
+    if (std::exchange(watcher.open, false)) {
+        record(watcher, Told::closed);
+    }
     watcher.at = 0;
     const std::uint64_t attempt = ++watcher.attempt;
     world_.queue.after(watcher.random.around(50 * ms), [this, &watcher, attempt] {
@@ -69,9 +105,11 @@ void Watchers::on_opened(Watcher& watcher, const server::StreamOpen& open) {
         return;
     }
     watcher.open = true;
+    record(watcher, Told::opened, watcher.cursor);
     const Reference& reference = world_.observer.reference();
     if (watcher.cursor && !open.gap) {
         world_.trace.sometimes("stream resumed");
+        record(watcher, Told::subscribed, watcher.cursor);
         for (const fsm::Event& event : open.replay) {
             see(watcher, event);
         }
@@ -84,6 +122,7 @@ void Watchers::on_opened(Watcher& watcher, const server::StreamOpen& open) {
                     open.applied_index > 0,
                 "a gap that leads back");
     }
+    record_present(watcher, open);
     const std::vector<std::string> names = reference.names_at(watcher.prefix, open.applied_index);
     require(names.size() == open.present.size(), "a stream at ", open.applied_index,
             " begins with ", open.present.size(), " values of ", names.size());
@@ -129,6 +168,7 @@ bool Watchers::see_batch(Watcher& watcher, const server::EventBatch& batch) {
 // It must be the very next one.
 void Watchers::see(Watcher& watcher, const fsm::Event& event) {
     const std::vector<fsm::Event>& events = world_.observer.reference().events();
+    records_[watcher.number].received.push_back(received_event(event));
     std::size_t next = world_.observer.reference().first_after(*watcher.cursor);
     while (next < events.size() && !events[next].name.starts_with(watcher.prefix)) {
         ++next;
@@ -154,6 +194,7 @@ void Watchers::see_all_up_to(Watcher& watcher, raft::Index index) {
         require(!events[i].name.starts_with(watcher.prefix), "a stream at node ", watcher.at,
                 " left out ", events[i].name, " at ", events[i].at_index);
     }
+    record(watcher, Told::progress, there);
     watcher.cursor = there;
 }
 

@@ -12,6 +12,7 @@
 #include "fsm/history.h"
 #include "server/backend.h"
 #include "tests/sim/clients.h"
+#include "tests/sim/judge.h"
 
 namespace cairn::sim {
 
@@ -25,10 +26,13 @@ class Watchers {
     void finish() { finishing_ = true; }
     // Everybody has come up to here.
     bool have_seen(raft::Index index) const;
+    // What each was told, as it came.
+    const std::vector<StreamRecord>& records() const { return records_; }
 
  private:
     struct Watcher {
         Random random{0};
+        std::size_t number = 0;
         std::string prefix;
         raft::NodeId at = 0;  // 0: nowhere
         bool open = false;
@@ -36,6 +40,9 @@ class Watchers {
         std::optional<fsm::Cursor> cursor;
     };
 
+    void record(const Watcher& watcher, checker::Received::Kind kind,
+                std::optional<fsm::Cursor> cursor = std::nullopt);
+    void record_present(const Watcher& watcher, const server::StreamOpen& open);
     void connect(Watcher& watcher);
     void connect_later(Watcher& watcher);
     void on_opened(Watcher& watcher, const server::StreamOpen& open);
@@ -46,6 +53,7 @@ class Watchers {
     Surroundings world_;
     Nodes& nodes_;
     std::vector<Watcher> watchers_;
+    std::vector<StreamRecord> records_;  // of watchers_
     bool finishing_ = false;
 };
 

@@ -75,6 +75,9 @@ void World::run() {
     run_until(swarm_.faults_until_ns);
     trace_.note(0, "faults stop");
     faults_.stop(!overrides_.mischief_goes_on);
+    if (swarm_.only_core_heals) {
+        faults_.set_aside();
+    }
     const std::int64_t deadline_ns = queue_.now_ns() + rest_bound_ns;
     run_until(queue_.now_ns() + 2 * second);
     clients_.finish();
@@ -92,7 +95,7 @@ void World::run() {
 const SimNode* World::leader() const {
     const SimNode* found = nullptr;
     for (const auto& [id, node] : nodes_) {
-        if (node->is_running() && node->replica().leads() &&
+        if (node->is_running() && !faults_.is_aside(id) && node->replica().leads() &&
             (found == nullptr ||
              node->replica().node().core().term() > found->replica().node().core().term())) {
             found = node.get();
@@ -123,6 +126,9 @@ std::string World::what_is_not_at_rest() {
         unrest << "the leader's log is not all committed; ";
     }
     for (const raft::NodeId id : configuration.members()) {
+        if (faults_.is_aside(id)) {
+            continue;
+        }
         const auto found = nodes_.find(id);
         if (found == nodes_.end() || !found->second->is_running()) {
             unrest << "node " << id << " is down; ";
@@ -158,6 +164,9 @@ void World::check_at_end() {
     const raft::Configuration configuration =
         leader()->replica().node().core().committed_configuration();
     for (const raft::NodeId id : configuration.members()) {
+        if (faults_.is_aside(id)) {
+            continue;
+        }
         observer_.check_same_state(id, nodes_.at(id)->replica());
     }
     clients_.check_at_end();
@@ -205,6 +214,9 @@ void World::fill(Report& report) const {
     report.operations = clients_.answered();
     report.counters = trace_.counters();
     report.history = clients_.history();
+    report.agreed_events = observer_.reference().events();
+    report.streams = watchers_.records();
+    report.keyed = observer_.reference().keyed();
     if (!report.violation.empty()) {
         report.last_events = trace_.last(1U << 16);
         report.nodes = describe_nodes();
@@ -214,6 +226,7 @@ void World::fill(Report& report) const {
 Report run(std::uint64_t seed, const Overrides& overrides) {
     Report report;
     report.seed = seed;
+    fsm::set_hash_secret(overrides.hash_secret);
     World world(seed, overrides);
     try {
         world.run();
@@ -224,6 +237,13 @@ Report run(std::uint64_t seed, const Overrides& overrides) {
     report.verdict = judge(report.history, world.drift_per_mille());
     if (report.violation.empty() && report.verdict.verdict == checker::Verdict::violated) {
         report.violation = report.verdict.format();
+    }
+    if (report.violation.empty()) {
+        const checker::Place end{report.entries};
+        report.violation = judge_streams(report.agreed_events, report.streams, end);
+    }
+    if (report.violation.empty()) {
+        report.violation = judge_keyed(report.keyed);
     }
     return report;
 }

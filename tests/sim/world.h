@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "fsm/name_hash.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/judge.h"
@@ -30,6 +31,9 @@ struct Report {
     std::vector<std::string> nodes;
     History history;
     checker::LinearizabilityReport verdict;
+    std::vector<fsm::Event> agreed_events;
+    std::vector<StreamRecord> streams;
+    std::vector<checker::KeyedCommand> keyed;
 };
 
 // Changes what the seed drew; for the tests of the simulation.
@@ -37,6 +41,8 @@ struct Overrides {
     std::function<void(Swarm&)> change_swarm;
     bool break_storage = false;
     bool mischief_goes_on = false;
+    // Another order in every table of names; must not change anything.
+    fsm::HashSecret hash_secret;
 };
 
 Report run(std::uint64_t seed, const Overrides& overrides = {});
@@ -74,7 +80,7 @@ class World final : public BatchListener {
     EventQueue queue_;
     Trace trace_{queue_};
     Network network_;
-    Observer observer_{queue_, trace_};
+    Observer observer_{queue_, trace_, swarm_};
     Nodes nodes_;
     Clients clients_;
     Watchers watchers_;
