@@ -165,7 +165,7 @@ void Core::tick() {
 }
 
 void Core::set_clock(std::int64_t clock_ns) {
-    clock_ns_ = std::max(clock_ns_, clock_ns);
+    clock_ns_ = is_leader() ? std::max(clock_ns_, clock_ns) : clock_ns;
 }
 
 void Core::set_steady_time(std::int64_t steady_ns) {

@@ -122,8 +122,8 @@ class Core {
     void step(Message message);
     // One tick has passed.
     void tick();
-    // The leader's log time for what is appended from now on; never goes back (a smaller value is
-    // ignored). Also what AppendEntries tells followers.
+    // The leader's log time for what is appended from now on; while it leads, a smaller value is
+    // ignored, and stamps never go back. Also what AppendEntries tells followers.
     void set_clock(std::int64_t clock_ns);
     // The steady time, before tick(): what a lease counts from. Unlike ticks, none of it is skipped
     // when the process or the machine stands still.

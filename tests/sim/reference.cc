@@ -62,7 +62,8 @@ void Reference::append(const raft::Entry& entry, std::int64_t now_ns) {
     }
     if (command) {
         ++times_committed_[committed.payload_hash];
-        times_done_[committed.payload_hash] += committed.output.replayed ? 0 : 1;
+        const bool refused = committed.output.status == fsm::Status::idempotency_mismatch;
+        times_done_[committed.payload_hash] += committed.output.replayed || refused ? 0 : 1;
         take_keyed(entry, committed.output);
     }
     if (committed.output.replayed) {

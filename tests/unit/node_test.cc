@@ -229,6 +229,25 @@ TEST_CASE("node: log time goes on from the last entry and follows the leader's")
     CHECK(rig.node.log_time_ns(210) == 9010);
 }
 
+// Or else a value that the one before stamped would expire early: sim seed 900145.
+TEST_CASE("node: a follower whose clock is ahead of its leader's leads with the leader's") {
+    Rig rig({1, 2});
+    AppendEntries early = append(1, 0, 0, {});
+    early.header.from = 2;
+    early.leader_clock_ns = 9000;
+    rig.node.on_message(early, 0);
+    rig.node.on_tick(10);
+    CHECK(rig.node.core().clock_ns() == 9010);
+    Entry entry = make_entry(1, 2, "a");
+    entry.stamp_ns = 5000;
+    AppendEntries behind = append(2, 0, 0, {entry});
+    behind.leader_clock_ns = 5000;
+    rig.node.on_message(behind, 20);
+    rig.node.on_tick(30);
+    CHECK(rig.node.log_time_ns(30) == 5010);
+    CHECK(rig.node.core().clock_ns() == 5010);
+}
+
 TEST_CASE("node: only its leader's clock counts") {
     Rig rig({1, 2, 3});
     rig.node.on_message(append(2, 0, 0, {}), 0);
