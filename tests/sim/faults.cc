@@ -26,6 +26,7 @@ void Faults::start() {
     repeat(every.storm_ns, &Faults::storm);
     repeat(every.pause_ns, &Faults::pause);
     repeat(every.partition_ns, &Faults::partition);
+    repeat(every.trap_ns, &Faults::trap_leader);
     repeat(every.reset_ns, &Faults::reset_connection);
     repeat(every.clog_ns, &Faults::clog);
     repeat(every.clock_jump_ns, &Faults::jump_clock);
@@ -170,6 +171,47 @@ void Faults::partition() {
             cut({one}, {random_.pick(all)}, lasts_ns, both_ways);
             break;
     }
+}
+
+// Some voters don't hear the leader until they would lead themselves; then the others, on which the
+// leader counts, are killed, start at once and don't hear it any more either. Whoever forgets what
+// it promised helps another to lead while the leader still answers reads.
+void Faults::trap_leader() {
+    const SimNode* leading = some_node();
+    if (leading == nullptr || !leading->replica().leads()) {
+        return;
+    }
+    const raft::NodeId leader = leading->id();
+    const std::vector<raft::NodeId>& voters = newest_configuration().voters;
+    std::vector<raft::NodeId> others;
+    std::copy_if(voters.begin(), voters.end(), std::back_inserter(others),
+                 [leader](raft::NodeId id) { return id != leader; });
+    if (others.size() < 2) {
+        return;
+    }
+    std::vector<raft::NodeId> counted_on;
+    while (counted_on.size() < voters.size() / 2) {
+        counted_on.push_back(random_.pick(others));
+        std::erase(others, counted_on.back());
+    }
+    const Swarm& swarm = world_.swarm;
+    const std::int64_t timeout_ns = std::int64_t{swarm.election_ticks} * swarm.tick_ms * ms;
+    const std::int64_t prepared_ns = 2 * timeout_ns + random_.between(0, timeout_ns);
+    cut({leader}, others, prepared_ns + 2 * timeout_ns, true);
+    world_.queue.after(prepared_ns, [this, leader, counted_on, timeout_ns] {
+        if (stopped_) {
+            return;
+        }
+        world_.trace.sometimes("leader trapped");
+        cut({leader}, counted_on, 2 * timeout_ns, true);
+        for (const raft::NodeId id : counted_on) {
+            if (nodes_.contains(id)) {
+                nodes_.at(id)->crash(SimNode::End::killed);
+                world_.queue.after(random_.between(1, 10) * ms,
+                                   [this, id] { nodes_.at(id)->start(); });
+            }
+        }
+    });
 }
 
 void Faults::reset_connection() {

@@ -42,6 +42,7 @@ class Faults {
     void storm();
     void pause();
     void partition();
+    void trap_leader();
     void reset_connection();
     void clog();
     void jump_clock();

@@ -103,6 +103,8 @@ void draw_faults(Swarm& swarm, Random random) {
     every.disk_error_ns = some_time(random, 2000);
     every.disk_full_ns = some_time(random, 2000);
     every.storm_ns = some_time(random, 1000);
+    Random traps = random.stream("traps");
+    every.trap_ns = some_time(traps, 2500);
     static const std::vector<std::int64_t> lasts{200 * ms, 1 * second, 3 * second, 8 * second};
     swarm.fault_lasts_ns = random.pick(lasts);
     swarm.faults_until_ns = random.between(10, 50) * second;

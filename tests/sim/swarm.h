@@ -21,6 +21,7 @@ struct FaultTimes {
     std::int64_t disk_error_ns = 0;
     std::int64_t disk_full_ns = 0;
     std::int64_t storm_ns = 0;  // several crash at once
+    std::int64_t trap_ns = 0;   // a leader is cut off while those that promised it start anew
 };
 
 struct Swarm {
