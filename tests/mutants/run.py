@@ -1,21 +1,23 @@
 #!/usr/bin/python3
 """Puts each fault of faults.toml into a copy of the tree, builds that and runs the tests: they must fail.
 
-  run.py [--filter PATTERN] [--jobs N] [--sim-seconds S] [--test-seconds S] [--report FILE]
-         [--work DIR [--resume]] [--slowness X]
+  run.py [--filter PATTERN] [--jobs N] [--sim-seeds N] [--sim-base SEED] [--sim-seconds S] [--test-seconds S]
+         [--report FILE] [--work DIR [--resume]] [--slowness X]
   run.py --list [--filter PATTERN]     the faults
   run.py --check-list                  whether every fault still fits the tree; builds nothing
 
 The copy is made and built in a temporary directory, or in DIR, which is kept and makes the next time quicker. Its
 tests must pass before anything is broken. Then, for each fault: the unit tests and scenarios up to the first that
-fails; and for what the simulation plays, seeds from 1 on until one finds the fault, so that it is seen that the
-simulation finds it by itself. A fault that nothing found is a failure, and so is one that the simulation should have
+fails; and for what the simulation plays, seeds until one finds the fault, so that it is seen that the simulation
+finds it by itself. A fault that nothing found is a failure, and so is one that the simulation should have
 found and didn't. A test program that doesn't end within its time has found it, too. Whatever doesn't come from a
 test isn't counted as found: a fault that doesn't fit, doesn't compile, or a program that is missing, is an error.
 
 --filter       only faults whose name or class contains PATTERN
 --jobs         so many copies at a time
---sim-seconds  how long the simulation looks for one fault (60)
+--sim-seeds    how many seeds the simulation plays to find one fault (300), all of which pass without one
+--sim-base     the first of them (1)
+--sim-seconds  when it begins no other seed (180)
 --test-seconds how long one test program may take (240)
 --report       a table in Markdown
 --resume       takes over from DIR what an earlier run has found, for faults and files that are the same
@@ -162,8 +164,8 @@ class Copy:
     """A copy of the tree with a build directory of its own. One thread at a time."""
 
     def __init__(self, directory, options):
-        self.tree = os.path.join(directory, "tree")
-        self.build_directory = os.path.join(directory, "build")
+        self.tree = directory
+        self.build_directory = os.path.join(directory, "build")  # where it usually is: ccache goes by relative paths
         self.options = options
 
     def run(self, command, seconds, environment=None):
@@ -182,7 +184,9 @@ class Copy:
     def make(self):
         """Brings the copy up to date; what is the same keeps its time, so that it isn't built again."""
         wanted = set(listed_files())
-        for directory, _, names in os.walk(self.tree):
+        for directory, folders, names in os.walk(self.tree):
+            if directory == self.tree and "build" in folders:
+                folders.remove("build")
             for name in names:
                 path = os.path.join(directory, name)
                 if os.path.relpath(path, self.tree) not in wanted:
@@ -200,6 +204,7 @@ class Copy:
                 file.write(content)
             shutil.copymode(source, target)
         if not os.path.exists(os.path.join(self.build_directory, "build.ninja")):
+            shutil.rmtree(self.build_directory, ignore_errors=True)
             # Quick to build, and quick enough to run.
             output, status = self.run(["meson", "setup", self.build_directory, self.tree, "-Dbuildtype=plain",
                                        "-Doptimization=1", "-Ddebug=false", "-Dwerror=true"], 600, compiler())
@@ -270,15 +275,17 @@ class Copy:
             failed = re.findall(r"^FAIL\s+(\S+)", output, re.MULTILINE)
         return Found(f"cluster: {failed[0] if failed else pattern}", time.monotonic() - began)
 
-    def simulate(self, seconds):
+    def simulate(self, seeds):
         path = self.program("sim")
         began = time.monotonic()
-        output, status = self.run([path, "--seconds", str(seconds), "--base", "1", "--lines", "0"], 3 * seconds + 60)
+        seconds = int(self.options.sim_seconds * self.options.slowness)
+        output, status = self.run([path, "--runs", str(seeds), "--base", str(self.options.sim_base), "--seconds",
+                                   str(seconds), "--lines", "0"], self.options.sim_seconds + 300)
         taken = time.monotonic() - began
         if status == 0:
             return Found("", taken)
         if status is None:
-            return Found("a seed that does not end", taken)
+            return Found("a seed that doesn't end", taken)
         seed = re.search(r"^reproduce: cairn_sim --seed (\d+)", output, re.MULTILINE)
         if seed:
             why = re.search(r"^(?:violation: )(.*)", output, re.MULTILINE) or re.search(r"^(.*invariant.*)", output,
@@ -288,14 +295,14 @@ class Copy:
             return Found(f"a seed ended by {signal.Signals(-status).name}", taken)
         raise Problem(f"the simulation ended with status {status}:\n" + output[-1000:])
 
-    def baseline(self, faults, seconds):
+    def baseline(self, faults, seeds):
         """Without a fault everything passes, or nothing that follows means anything."""
         checks = sorted({check for fault in faults for check in checks_of(fault)})
         for check in checks:
             if found := self.check(check).by:
                 raise Problem(f"without a fault there is a failure already: {found}")
         if any(map(is_simulated, faults)):
-            if found := self.simulate(seconds).by:
+            if found := self.simulate(seeds).by:
                 raise Problem(f"without a fault the simulation fails already: {found}")
 
     def attempt(self, fault):
@@ -310,7 +317,7 @@ class Copy:
                 if result.tests.by:
                     break
             if is_simulated(fault):
-                result.simulation = self.simulate(self.options.sim_seconds)
+                result.simulation = self.simulate(self.options.sim_seeds)
         except Problem as problem:
             result.error = str(problem)
         finally:
@@ -394,7 +401,7 @@ def try_all(faults, options, directory):
         copy.make()
         if number == 0:
             began = time.monotonic()
-            copy.baseline(left, options.sim_seconds)
+            copy.baseline(left, options.sim_seeds)
             print(f"without a fault everything passes ({time.monotonic() - began:.0f} s with building)", flush=True)
         copies.put(copy)
 
@@ -412,7 +419,7 @@ def try_all(faults, options, directory):
             notes.add(fault, result)
             announce(result)
     while not copies.empty():
-        copies.get().baseline(left, 10)  # everything was put back
+        copies.get().baseline(left, 20)  # everything was put back
     return results
 
 
@@ -421,7 +428,9 @@ def main():
                                      usage=argparse.SUPPRESS)
     parser.add_argument("--filter", default="")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--sim-seconds", type=int, default=60)
+    parser.add_argument("--sim-seeds", type=int, default=300)
+    parser.add_argument("--sim-base", type=int, default=1)
+    parser.add_argument("--sim-seconds", type=int, default=180)
     parser.add_argument("--test-seconds", type=int, default=240)
     parser.add_argument("--slowness", type=float, default=1)
     parser.add_argument("--report")
