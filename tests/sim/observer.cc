@@ -48,6 +48,7 @@ void Observer::on_start(raft::NodeId id, const raft::CoreStart& start, const Dur
 void Observer::on_disk_lost(raft::NodeId id, const Durable& durable) {
     nodes_[id].lost.push_back(durable);
     nodes_[id].durable = nullptr;
+    nodes_[id].promised_until_ns = 0;  // nobody counts the votes of another disk
 }
 
 void Observer::on_step(raft::NodeId id, const server::Replica& replica) {
@@ -204,8 +205,8 @@ void Observer::check_same_state(raft::NodeId id, const server::Replica& replica)
 }
 
 // A message may only say what its sender will still know after a crash.
-void Observer::on_send(raft::NodeId id, const raft::Core& core,
-                       const raft::Message& message) const {
+void Observer::on_send(raft::NodeId id, const raft::Core& core, const raft::Message& message) {
+    check_promise(id, message);
     const auto found = nodes_.find(id);
     if (found == nodes_.end() || found->second.durable == nullptr) {
         return;
@@ -276,6 +277,39 @@ void Observer::check_bounds(const server::Replica& replica) {
     require(entries <= swarm_.uncommitted_entries_max &&
                 bytes <= std::max(swarm_.uncommitted_bytes_max, swarm_.command_bytes_max()),
             "leader ", core.id(), " took on too much: ", entries, " entries, ", bytes, " bytes");
+}
+
+// A lease lasts from when a round began, nine tenths of what those who answer it promise. So long
+// none of them votes for another, unless the leader itself wished so.
+void Observer::check_promise(raft::NodeId id, const raft::Message& message) {
+    const std::int64_t now_ns = queue_.now_ns();
+    const raft::Header& header = raft::header_of(message);
+    Watched& one = nodes_[id];
+    if (const auto* append = std::get_if<raft::AppendEntries>(&message)) {
+        rounds_.emplace(std::pair(header.term, append->read_id), now_ns);
+    } else if (const auto* reply = std::get_if<raft::AppendEntriesReply>(&message)) {
+        const auto began = rounds_.find({header.term, reply->read_id});
+        if (reply->vote_promise_ns == 0 || began == rounds_.end()) {
+            return;
+        }
+        const std::int64_t until_ns = began->second + reply->vote_promise_ns / 10 * 9;
+        if (until_ns > one.promised_until_ns) {
+            one.promised_until_ns = until_ns;
+            one.promised_to = header.to;
+        }
+    } else if (const auto* vote = std::get_if<raft::RequestVote>(&message)) {
+        if (vote->leadership_transfer) {
+            transfers_.emplace(header.term, id);
+        }
+    } else if (const auto* vote_reply = std::get_if<raft::RequestVoteReply>(&message)) {
+        if (vote_reply->pre_vote || !vote_reply->granted) {
+            return;
+        }
+        require(header.to == one.promised_to || now_ns >= one.promised_until_ns ||
+                    transfers_.contains({header.term, header.to}),
+                "node ", id, " voted for ", header.to, " though it had promised ", one.promised_to,
+                " not to");
+    }
 }
 
 }  // namespace cairn::sim

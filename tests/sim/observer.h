@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -34,7 +35,7 @@ class Observer {
     // A node applied an entry; `state` digests its whole state, where that is due.
     void on_applied(raft::NodeId id, const raft::Entry& entry, const fsm::Output& output,
                     std::span<const fsm::Event> events, const fsm::StateMachine& machine);
-    void on_send(raft::NodeId id, const raft::Core& core, const raft::Message& message) const;
+    void on_send(raft::NodeId id, const raft::Core& core, const raft::Message& message);
     // At the end: everybody's state is that of the reference.
     void check_same_state(raft::NodeId id, const server::Replica& replica);
 
@@ -61,6 +62,9 @@ class Observer {
         std::uint64_t truncations = 0;
         raft::Configuration configuration;
         std::uint64_t configuration_version = 0;
+        // Whom it has promised not to vote for another, and until when at least; over restarts.
+        raft::NodeId promised_to = 0;
+        std::int64_t promised_until_ns = 0;
     };
     struct Appended {
         std::uint64_t digest = 0;
@@ -72,6 +76,7 @@ class Observer {
     void check_commit(Watched& one, const raft::Core& core);
     void check_bounds(const server::Replica& replica);
     void check_applied(Watched& one, const server::Replica& replica);
+    void check_promise(raft::NodeId id, const raft::Message& message);
     bool durable_on_quorum(const raft::Entry& entry, const raft::Configuration& configuration);
 
     EventQueue& queue_;
@@ -81,6 +86,10 @@ class Observer {
     std::map<raft::NodeId, Watched> nodes_;
     std::map<raft::Term, raft::NodeId> leaders_;
     std::map<std::pair<raft::Index, raft::Term>, Appended> appended_;
+    // When a leader's round was first heard of, by term and round; and who campaigned in which term
+    // because its leader wished so.
+    std::map<std::pair<raft::Term, raft::ReadId>, std::int64_t> rounds_;
+    std::set<std::pair<raft::Term, raft::NodeId>> transfers_;
 };
 
 }  // namespace cairn::sim
