@@ -78,7 +78,7 @@ class Result:
     def good(self, fault):
         by_tests = self.tests is not None and bool(self.tests.by)
         by_simulation = self.simulation is not None and bool(self.simulation.by)
-        if fault.get("simulation") == "must" and not by_simulation:
+        if fault.get("simulation", "may") not in ("no", "may") and not by_simulation:
             return False
         return not self.error and (by_tests or by_simulation)
 
@@ -99,6 +99,8 @@ def broken(fault, text):
 
 def problems_of_list(faults):
     names = set()
+    with open(os.path.join(ROOT, "tests/sim/simulation_test.cc"), encoding="utf-8") as file:
+        directed = file.read()
     for fault in faults:
         name = fault.get("name", "a fault without a name")
         missing = (FIELDS - {"checks", "simulation"}) - fault.keys()
@@ -109,8 +111,9 @@ def problems_of_list(faults):
         if name in names:
             yield f"{name}: is there twice"
         names.add(name)
-        if fault.get("simulation", "may") not in ("no", "may", "must"):
-            yield f"{name}: simulation is no, may or must"
+        asked = fault.get("simulation", "may")
+        if asked not in ("no", "may", "must") and f'TEST_CASE("{asked}")' not in directed:
+            yield f"{name}: simulation is no, may, must, or a case of tests/sim/simulation_test.cc"
         for check in fault.get("checks", ()):
             if check.partition(":")[0] not in PROGRAMS or check == "cluster":
                 yield f"{name}: there is no check {check}"
@@ -278,6 +281,13 @@ class Copy:
             failed = re.findall(r"^FAIL\s+(\S+)", output, re.MULTILINE)
         return Found(f"cluster: {failed[0] if failed else pattern}", time.monotonic() - began)
 
+    def simulate_directed(self, case):
+        """A case of sim_tests, whose runs are of one kind."""
+        path = self.program("sim_tests")
+        began = time.monotonic()
+        found = self.doctest(path, ["-tc=" + escaped(case)])
+        return Found(f"sim_tests: {found}" if found else "", time.monotonic() - began)
+
     def simulate(self, seeds):
         path = self.program("sim")
         began = time.monotonic()
@@ -300,8 +310,10 @@ class Copy:
 
     def baseline(self, faults, seeds):
         """Without a fault everything passes, or nothing that follows means anything."""
-        checks = sorted({check for fault in faults for check in checks_of(fault)})
-        for check in checks:
+        checks = {check for fault in faults for check in checks_of(fault)}
+        if any(fault.get("simulation", "").startswith("sim: ") for fault in faults):
+            checks.add("sim_tests")
+        for check in sorted(checks):
             if found := self.check(check).by:
                 raise Problem(f"without a fault there is a failure already: {found}")
         if any(map(is_simulated, faults)):
@@ -319,7 +331,9 @@ class Copy:
                 result.tests.seconds = seconds = seconds + result.tests.seconds
                 if result.tests.by:
                     break
-            if is_simulated(fault):
+            if fault.get("simulation", "").startswith("sim: "):
+                result.simulation = self.simulate_directed(fault["simulation"])
+            elif is_simulated(fault):
                 result.simulation = self.simulate(self.options.sim_seeds)
         except Problem as problem:
             result.error = str(problem)

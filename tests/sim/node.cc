@@ -62,7 +62,7 @@ void SimNode::run(const std::function<void()>& action) {
     const std::uint64_t generation = generation_;
     action();
     if (generation == generation_ && replica_ != nullptr) {
-        world_.observer.on_step(id_, *replica_);
+        world_.observer.on_step(id_, *replica_, steady_ns());
     }
 }
 

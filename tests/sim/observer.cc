@@ -51,7 +51,7 @@ void Observer::on_disk_lost(raft::NodeId id, const Durable& durable) {
     nodes_[id].promised_until_ns = 0;  // nobody counts the votes of another disk
 }
 
-void Observer::on_step(raft::NodeId id, const server::Replica& replica) {
+void Observer::on_step(raft::NodeId id, const server::Replica& replica, std::int64_t steady_ns) {
     Watched& one = nodes_.at(id);
     const raft::Core& core = replica.node().core();
     require(core.term() >= one.term, "the term of node ", id, " went back");
@@ -63,6 +63,8 @@ void Observer::on_step(raft::NodeId id, const server::Replica& replica) {
     }
     check_log(one, core);
     check_leadership(one, core);
+    require(core.term() >= newest_term() || !core.holds_lease(steady_ns), "node ", id,
+            " holds a lease in term ", core.term(), ", and somebody leads in term ", newest_term());
     check_commit(one, core);
     check_applied(one, replica);
     check_bounds(replica);

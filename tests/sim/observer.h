@@ -31,7 +31,7 @@ class Observer {
     void on_stop(raft::NodeId id) { nodes_[id].running = false; }
     // What was on its disk is lost, though it may have been promised.
     void on_disk_lost(raft::NodeId id, const Durable& durable);
-    void on_step(raft::NodeId id, const server::Replica& replica);
+    void on_step(raft::NodeId id, const server::Replica& replica, std::int64_t steady_ns);
     // A node applied an entry; `state` digests its whole state, where that is due.
     void on_applied(raft::NodeId id, const raft::Entry& entry, const fsm::Output& output,
                     std::span<const fsm::Event> events, const fsm::StateMachine& machine);
