@@ -15,6 +15,9 @@ void Observer::on_start(raft::NodeId id, const raft::CoreStart& start, const Dur
             "node ", id, " forgot its vote");
     require(start.base.index >= durable.snapshot_index, "node ", id, " lost its snapshot of ",
             durable.snapshot_index);
+    const auto after = configurations_.upper_bound(start.base.index);
+    require(after == configurations_.begin() || start.configuration == std::prev(after)->second,
+            "node ", id, " has a snapshot of ", start.base.index, " with other members than then");
     const raft::Index first = start.base.index + 1;
     const auto at_base = durable.entries.find(start.base.index);
     if (at_base != durable.entries.end() && at_base->second.term != start.base.term) {
@@ -160,6 +163,8 @@ void Observer::check_commit(Watched& one, const raft::Core& core) {
                 "node ", core.id(), " committed ", index, " before a quorum has it durable");
         reference_.append(entry, queue_.now_ns());
         if (entry.kind == raft::EntryKind::configuration) {
+            require(raft::decode_configuration(entry.payload.view(), configurations_[index]),
+                    "a configuration at ", index, " that nobody can read");
             trace_.sometimes("configuration committed");
         }
     }

@@ -86,6 +86,7 @@ class Observer {
     std::map<raft::NodeId, Watched> nodes_;
     std::map<raft::Term, raft::NodeId> leaders_;
     std::map<std::pair<raft::Index, raft::Term>, Appended> appended_;
+    std::map<raft::Index, raft::Configuration> configurations_;  // committed
     // When a leader's round was first heard of, by term and round; and who campaigned in which term
     // because its leader wished so.
     std::map<std::pair<raft::Term, raft::ReadId>, std::int64_t> rounds_;

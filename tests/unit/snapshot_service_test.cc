@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include "raft/configuration_change.h"
 #include "tests/support/snapshot_testing.h"
 #include "tests/unit/replica_testing.h"
 
@@ -191,6 +192,22 @@ TEST_CASE("snapshots: what is applied while one is taken isn't in it; askers sha
     CHECK_FALSE(rig.state.snapshot_in_progress());
     std::string error;
     CHECK(load_state_machine(*rig.store, error)->digest() == digest);
+}
+
+TEST_CASE("snapshots: one holds the members at its index, not those of an entry behind it") {
+    Rig rig({1, 2, 3}, small_limits());
+    rig.node.lead();
+    rig.write(3);
+    const raft::Configuration before = rig.node.node.core().configuration();
+    const raft::PlannedChange planned = raft::plan_addition(before, {4, "n4:1", 0, false});
+    REQUIRE(planned.error == raft::ChangeError::none);
+    REQUIRE(rig.node.node.change_configuration(planned.next, rig.now).error ==
+            raft::ChangeError::none);
+    rig.ask();
+    rig.settle();
+    REQUIRE(rig.taken.index == rig.state.applied_index());
+    CHECK(rig.node.node.core().configuration() != before);
+    CHECK(rig.store->latest()->meta.configuration == before);
 }
 
 TEST_CASE("snapshots: nothing newer to take is answered at once; askers are bounded") {
