@@ -371,6 +371,30 @@ TEST_CASE("stream hub: a watch of a prefix keeps the newest value per name, curs
     CHECK(take_one(*watch).at("cursor") == "7");
 }
 
+TEST_CASE("stream hub: events of a prefix are kept each, also those of one name") {
+    Bench bench;
+    const auto reader = bench.subscribe(Kind::events, "a", true);
+    bench.open(3);
+    take_all(*reader);
+    bench.backend.publish({created("ab", 4)}, 4);
+    bench.backend.publish({updated("ab", 5), created("ac", 6)}, 6);
+    bench.backend.publish({deleted("ab", 7)}, 7);
+    CHECK(cursors(take_all(*reader)) == Strings{"4", "5", "6", "7"});
+}
+
+TEST_CASE("stream hub: a name begins with itself, and not with a longer one") {
+    Bench bench;
+    const auto whole = bench.subscribe(Kind::events, "ab", true);
+    bench.open(3);
+    const auto longer = bench.subscribe(Kind::events, "abc", true);
+    bench.open(3);
+    take_all(*whole);
+    take_all(*longer);
+    bench.backend.publish({created("ab", 4), created("abc", 5), created("a", 6)}, 6);
+    CHECK(cursors(take_all(*whole)) == Strings{"4", "5"});
+    CHECK(cursors(take_all(*longer)) == Strings{"5"});
+}
+
 TEST_CASE("stream hub: a queue of events that overflows ends with the last cursor taken") {
     StreamLimits limits;
     limits.events_queue_messages_max = 3;
