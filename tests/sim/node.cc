@@ -218,6 +218,7 @@ SimNode::Found SimNode::open_data(Data& data, std::string& detail) {
     wal_options.record_bytes_max = world_.swarm.record_bytes_max;
     wal_options.segment_bytes = world_.swarm.segment_bytes;
     wal_options.salt = salt;
+    wal_options.sync = world_.swarm.syncs;
     std::map<raft::GroupId, raft::WalGroupState> recovered;
     raft::WalOpenFailure wal_failure;
     const std::optional<std::string> newest = newest_segment();

@@ -135,6 +135,15 @@ TEST_CASE("sim: a disk that reports what it has not written is found out") {
     CHECK(first_violation(overrides, 10) != "");
 }
 
+TEST_CASE("sim: a power cut takes what was never synced") {
+    Overrides overrides;
+    overrides.change_swarm = [](Swarm& swarm) {
+        only_power_losses(swarm);
+        swarm.syncs = false;
+    };
+    CHECK(first_violation(overrides, 10) != "");
+}
+
 TEST_CASE("sim: a cluster that lost its majority for good does not pass as at rest") {
     Overrides overrides;
     overrides.change_swarm = [](Swarm& swarm) {

@@ -65,6 +65,7 @@ struct Swarm {
     std::int64_t write_ns = 300 * us;
     std::uint64_t slow_write_of_10000 = 0;
     bool flips_bits = false;
+    bool syncs = true;       // not, for a test of the simulation itself
     bool power_loss = true;  // crashes lose or tear what isn't synced
 
     // Faults.
