@@ -99,7 +99,9 @@ void Observer::check_leadership(Watched& one, const raft::Core& core) {
     trace_.sometimes("leader elected");
     for (raft::Index index = std::max<raft::Index>(core.log().base().index, 1);
          index <= reference_.last_index(); ++index) {
-        require(core.log().matches(index, reference_.at(index).term), "leader ", core.id(),
+        // One that stood still may find only now that it had won, while later leaders have gone on.
+        const bool later = reference_.at(index).seen_term >= core.term();
+        require(later || core.log().matches(index, reference_.at(index).term), "leader ", core.id(),
                 " of term ", core.term(), " lacks committed entry ", index);
     }
 }
@@ -161,7 +163,7 @@ void Observer::check_commit(Watched& one, const raft::Core& core) {
                     durable_on_quorum(entry, core.committed_configuration()) ||
                     durable_on_quorum(entry, one.configuration),
                 "node ", core.id(), " committed ", index, " before a quorum has it durable");
-        reference_.append(entry, queue_.now_ns());
+        reference_.append(entry, queue_.now_ns(), core.term());
         if (entry.kind == raft::EntryKind::configuration) {
             require(raft::decode_configuration(entry.payload.view(), configurations_[index]),
                     "a configuration at ", index, " that nobody can read");

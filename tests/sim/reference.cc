@@ -44,7 +44,7 @@ std::uint64_t digest_of(const fsm::Output& output, std::span<const fsm::Event> e
     return digest;
 }
 
-void Reference::append(const raft::Entry& entry, std::int64_t now_ns) {
+void Reference::append(const raft::Entry& entry, std::int64_t now_ns, raft::Term seen_term) {
     require(entry.index == log_.size() + 1, "the observer missed entry ", log_.size() + 1);
     require(log_.empty() || entry.stamp_ns >= log_.back().stamp_ns, "log time went back at ",
             entry.index);
@@ -52,7 +52,8 @@ void Reference::append(const raft::Entry& entry, std::int64_t now_ns) {
     const bool command = entry.kind == raft::EntryKind::command;
     std::vector<fsm::Event> events;
     Committed committed{
-        entry.term, digest_of(entry), hash_of(entry.payload.view()), entry.stamp_ns, now_ns, {}, 0};
+        entry.term, digest_of(entry), hash_of(entry.payload.view()), entry.stamp_ns, now_ns, {},
+        0,          seen_term};
     committed.output = machine_.apply(entry.index, entry.stamp_ns,
                                       command ? entry.payload.view() : std::string_view(), events);
     committed.outcome = digest_of(committed.output, events);

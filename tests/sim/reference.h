@@ -33,6 +33,8 @@ class Reference {
         std::int64_t seen_ns = 0;  // virtual time
         fsm::Output output;
         std::uint64_t outcome = 0;  // digest of what it did
+        // Of whoever was first to know it committed; it was committed in this term, or before.
+        raft::Term seen_term = 0;
     };
 
     explicit Reference(Trace& trace) : trace_(trace) {}
@@ -40,7 +42,7 @@ class Reference {
     raft::Index last_index() const { return log_.size(); }
     const Committed& at(raft::Index index) const { return log_.at(index - 1); }
     // The entry after last_index() is committed.
-    void append(const raft::Entry& entry, std::int64_t now_ns);
+    void append(const raft::Entry& entry, std::int64_t now_ns, raft::Term seen_term);
 
     // Whether the digest of the whole state is taken after this entry, here and on every node:
     // after each of the first ones, where it costs little, then after some.
