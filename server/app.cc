@@ -59,6 +59,29 @@ std::size_t connections_max(std::size_t wanted, std::uint64_t files_max) {
     return left;
 }
 
+// Of one gateway, which gets every so manyth connection.
+std::size_t connections_per_address_max(const ServeOptions& options, std::size_t connections,
+                                        std::size_t gateways) {
+    if (!options.max_connections_per_address) {
+        return connections - connections / 8;
+    }
+    return (static_cast<std::size_t>(*options.max_connections_per_address) + gateways - 1) /
+           gateways;
+}
+
+void set_client_limits(const ServeOptions& options, GatewayOptions& gateway) {
+    gateway.head_timeout_ms = options.header_timeout_ms;
+    gateway.body_timeout_ms = options.body_timeout_ms;
+    gateway.write_timeout_ms = options.write_timeout_ms;
+    gateway.idle_timeout_ms = options.idle_timeout_ms;
+    gateway.linger_timeout_ms = options.linger_timeout_ms;
+    gateway.websocket_idle_timeout_ms = options.websocket_idle_timeout_ms;
+    gateway.bytes_per_second_min = static_cast<std::size_t>(options.min_bytes_per_second);
+    gateway.gate.target_bytes_max = static_cast<std::size_t>(options.max_header_bytes);
+    gateway.gate.fields_bytes_max = static_cast<std::size_t>(options.max_header_bytes);
+    gateway.websocket_message_bytes_max = static_cast<std::size_t>(options.max_message_bytes);
+}
+
 // A node from its parts, in the order in which they depend on each other.
 class App {
  public:
@@ -157,6 +180,9 @@ GatewayOptions App::gateway_options(std::uint64_t files_max) const {
     const std::size_t connections =
         connections_max(static_cast<std::size_t>(options_.max_connections), files_max);
     gateway.connections_max = (connections + gateways - 1) / gateways;
+    gateway.connections_per_address_max =
+        connections_per_address_max(options_, gateway.connections_max, gateways);
+    set_client_limits(options_, gateway);
     gateway.buffered_bytes_max /= gateways;
     gateway.streams.subscriptions_max /= gateways;
     return gateway;

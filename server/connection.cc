@@ -9,6 +9,14 @@ Connection::Connection(std::shared_ptr<GatewayState> gateway)
     gateway_->connections.push_back(this);
 }
 
+void Connection::count_address(const Socket& socket) {
+    boost::system::error_code error;
+    const auto peer = socket.remote_endpoint(error);
+    if (!error) {  // else it has gone already
+        address_place_ = {gateway_->addresses, address_key(peer.address())};
+    }
+}
+
 Connection::~Connection() {
     std::vector<Connection*>& all = gateway_->connections;
     all[place_] = all.back();

@@ -13,6 +13,7 @@
 #include <optional>
 #include <vector>
 
+#include "server/address_counts.h"
 #include "server/backend.h"
 #include "server/coroutine.h"
 #include "server/gateway_options.h"
@@ -39,6 +40,7 @@ struct GatewayState {
     const GatewayOptions options;
     std::optional<StreamHub> hub;          // none: the gateway has ended
     std::vector<Connection*> connections;  // in no order
+    AddressCounts addresses;               // of the connections
     TimePoint now =
         std::chrono::steady_clock::now();  // of the last sweep: exact enough for deadlines
     std::size_t buffered_bytes = 0;        // of large requests and answers
@@ -65,11 +67,14 @@ class Connection {
  protected:
     void set_deadline(std::chrono::milliseconds from_now) { deadline_ = gateway_->now + from_now; }
     void clear_deadline() { deadline_ = TimePoint::max(); }
+    // From now on it counts for the address at the other end.
+    void count_address(const Socket& socket);
 
     std::shared_ptr<GatewayState> gateway_;
 
  private:
     std::size_t place_;  // in gateway_->connections
+    AddressCounts::Place address_place_;
     TimePoint deadline_ = TimePoint::max();
 };
 

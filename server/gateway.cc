@@ -1,6 +1,7 @@
 #include "server/gateway.h"
 
 #include <chrono>
+#include <string_view>
 #include <utility>
 
 #include <boost/asio/dispatch.hpp>
@@ -10,6 +11,23 @@
 #include "server/router.h"
 
 namespace cairn::server {
+namespace {
+
+// Why one more connection is too many, or empty.
+std::string_view refusal_of(const GatewayState& state, const Socket& socket) {
+    if (state.connections.size() >= state.options.connections_max) {
+        return "There are as many connections as this node takes.";
+    }
+    boost::system::error_code error;
+    const auto peer = socket.remote_endpoint(error);
+    if (!error && state.addresses.count(address_key(peer.address())) >=
+                      state.options.connections_per_address_max) {
+        return "There are as many connections from this address as this node takes.";
+    }
+    return {};
+}
+
+}  // namespace
 
 struct Gateway::Sweeper {
     explicit Sweeper(std::shared_ptr<GatewayState> gateway_state)
@@ -81,7 +99,8 @@ void Gateway::take(const std::shared_ptr<GatewayState>& state, Socket socket) {
     if (state->draining) {
         return;  // closed by its destructor
     }
-    if (state->connections.size() < state->options.connections_max) {
+    const std::string_view refusal = refusal_of(*state, socket);
+    if (refusal.empty()) {
         HttpSession::start(state, std::move(socket));
         return;
     }
@@ -89,8 +108,7 @@ void Gateway::take(const std::shared_ptr<GatewayState>& state, Socket socket) {
     ProblemExtras extras;
     extras.outcome = Outcome::not_applied;
     extras.retry_after_s = 1;
-    HttpResponse response =
-        problem(Code::overloaded, "There are as many connections as this node takes.", extras);
+    HttpResponse response = problem(Code::overloaded, refusal, extras);
     append_standard_headers(state->backend.view(), response);
     std::string bytes;
     append_response(response, false, bytes);

@@ -22,6 +22,7 @@ struct GatewayOptions {
     StreamLimits streams;
 
     std::size_t connections_max = 10'000;  // more are told so and closed
+    std::size_t connections_per_address_max = 10'000;
     // Of all connections together: requests and answers beyond what a connection may keep for
     // itself. A request that would exceed it is answered 503, and so is a read whose answer would.
     std::size_t buffered_bytes_max = std::size_t{256} << 20;

@@ -59,8 +59,13 @@ bool host_allowed(std::string_view host, const std::vector<std::string>& allowed
 
 bool origin_allowed(const HttpRequest& request, const std::vector<std::string>& allowed_origins) {
     auto origin = request.header("Origin");
-    if (origin.data() == nullptr || std::find(allowed_origins.begin(), allowed_origins.end(),
-                                              origin) != allowed_origins.end()) {
+    if (origin.data() == nullptr) {
+        // Every browser that leaves Origin out says by this where the request comes from.
+        const auto site = request.header("Sec-Fetch-Site");
+        return site.data() == nullptr || site == "same-origin" || site == "none";
+    }
+    if (std::find(allowed_origins.begin(), allowed_origins.end(), origin) !=
+        allowed_origins.end()) {
         return true;
     }
     for (std::string_view scheme : {"http://", "https://"}) {

@@ -49,7 +49,9 @@ HttpSession::HttpSession(std::shared_ptr<GatewayState> gateway, Socket socket)
     : Connection(std::move(gateway)),
       socket_(std::move(socket)),
       wake_(gateway_->executor),
-      operation_(std::make_shared<Operation>()) {}
+      operation_(std::make_shared<Operation>()) {
+    count_address(socket_);
+}
 
 HttpSession::~HttpSession() {
     operation_->on_done = nullptr;

@@ -28,9 +28,20 @@ std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t l
     return number;
 }
 
+template <class Member>
+struct NumberIn {
+    using Type = Member;
+};
+template <class Number>
+struct NumberIn<std::optional<Number>> {
+    using Type = Number;
+};
+template <class Member>
+using NumberOf = typename NumberIn<Member>::Type;
+
 template <auto member, std::uint64_t lowest, std::uint64_t highest>
 std::string apply_number(Texts texts, ServeOptions& options) {
-    using Number = std::remove_reference_t<decltype(options.*member)>;
+    using Number = NumberOf<std::remove_reference_t<decltype(options.*member)>>;
     static_assert(std::in_range<Number>(highest));
     const std::optional<std::uint64_t> number = parse_number(texts.front(), lowest, highest);
     if (!number) {
@@ -240,6 +251,39 @@ constexpr auto settings = std::to_array<Setting>({
     {"max-connections", SettingKind::number, "N", "10000",
      "Client connections at a time, 1 to 1000000",
      apply_number<&Options::max_connections, 1, 1000000>},
+    {"max-connections-per-address", SettingKind::number, "N", "(7/8 of max-connections)",
+     "Of them from one IPv4 address or IPv6 /64, 1 to 1000000",
+     apply_number<&Options::max_connections_per_address, 1, 1000000>},
+    {"header-timeout-ms", SettingKind::number, "MS", "10000",
+     "Time for a request's head to arrive, 100 to 600000",
+     apply_number<&Options::header_timeout_ms, 100, 600000>},
+    {"body-timeout-ms", SettingKind::number, "MS", "10000",
+     "Time for a body to arrive, beside what min-bytes-per-second\n"
+     "gives it, 100 to 600000",
+     apply_number<&Options::body_timeout_ms, 100, 600000>},
+    {"write-timeout-ms", SettingKind::number, "MS", "20000",
+     "Time for a client to take an answer, likewise, 100 to 600000",
+     apply_number<&Options::write_timeout_ms, 100, 600000>},
+    {"min-bytes-per-second", SettingKind::number, "N", "16384",
+     "How fast large bodies and answers have to move, 1 to 1000000000",
+     apply_number<&Options::min_bytes_per_second, 1, 1000000000>},
+    {"idle-timeout-ms", SettingKind::number, "MS", "75000",
+     "Time between two requests on a connection, 100 to 86400000",
+     apply_number<&Options::idle_timeout_ms, 100, 86400000>},
+    {"linger-timeout-ms", SettingKind::number, "MS", "2000",
+     "Time for a client to take the last answer, 100 to 60000",
+     apply_number<&Options::linger_timeout_ms, 100, 60000>},
+    {"websocket-idle-timeout-ms", SettingKind::number, "MS", "60000",
+     "Silence of a client after which its WebSocket is closed; it is\n"
+     "pinged after half of it, 1000 to 86400000",
+     apply_number<&Options::websocket_idle_timeout_ms, 1000, 86400000>},
+    {"max-header-bytes", SettingKind::number, "BYTES", "8192",
+     "The longest target, and all headers of a request together, 1024\n"
+     "to 16384",
+     apply_number<&Options::max_header_bytes, 1024, 16384>},
+    {"max-message-bytes", SettingKind::number, "BYTES", "65536",
+     "The largest message from a WebSocket's client, 125 to 67108864",
+     apply_number<&Options::max_message_bytes, 125, (1U << 26U)>},
     {"default-timeout-ms", SettingKind::number, "MS", "5000",
      "Deadline of a request that names none, 1 to 60000",
      apply_number<&Options::default_timeout_ms, 1, 60000>},

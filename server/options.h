@@ -38,12 +38,24 @@ struct ServeOptions {
     std::uint64_t max_value_bytes = std::uint64_t{1} << 20U;
     int gateway_threads = 0;  // 0: HTTP is served on the raft thread
     int max_connections = 10000;
+    std::optional<int> max_connections_per_address;  // none: seven of eight
     int default_timeout_ms = 5000;
     // Beside the addresses the server knows itself by; lower case, IPv6 in brackets, no port, no
     // dot at the end.
     std::vector<std::string> allowed_hosts;
     // As browsers send them: "https://app.example.com", "http://localhost:3000".
     std::vector<std::string> allowed_origins;
+    // What slow, idle and greedy clients are allowed.
+    int header_timeout_ms = 10000;
+    int body_timeout_ms = 10000;
+    int write_timeout_ms = 20000;
+    int idle_timeout_ms = 75000;
+    int linger_timeout_ms = 2000;
+    int websocket_idle_timeout_ms = 60000;
+    int min_bytes_per_second = 16384;
+    int max_header_bytes = 8192;
+    int max_message_bytes = 65536;
+
     bool lease_reads = false;
     bool unsafe_no_fsync = false;
 

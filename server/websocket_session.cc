@@ -67,6 +67,7 @@ WebSocketSession::WebSocketSession(std::shared_ptr<GatewayState> gateway, Socket
       wake_(gateway_->executor),
       subscription_(std::move(subscription)) {
     subscription_->on_ready = [this] { wake_.notify(); };
+    count_address(socket_.next_layer());
 }
 
 WebSocketSession::~WebSocketSession() {

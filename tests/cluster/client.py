@@ -164,15 +164,17 @@ class Stream:
 
 
 class WebSocketStream(Stream):
-    def __init__(self, port, path, timeout=10.0, receive_buffer=None, headers=None, host="127.0.0.1"):
+    def __init__(self, port, path, timeout=10.0, receive_buffer=None, headers=None, host="127.0.0.1", source=None):
         super().__init__()
         options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)] if receive_buffer else []
+        # From another address of this machine.
+        connected = socket.create_connection((host, port), timeout, (source, 0)) if source else None
         headers = dict(headers or {})
         origin = headers.pop("Origin", None)
         try:
             self.socket = websocket.create_connection(
                 f"ws://{host}:{port}{path}", timeout=timeout, sockopt=options, enable_multithread=True,
-                header=headers, origin=origin, skip_utf8_validation=True)  # json checks it, quicker
+                header=headers, origin=origin, socket=connected, skip_utf8_validation=True)  # json checks it, quicker
         except websocket.WebSocketBadStatusException as error:
             raise StreamRefused(error.status_code, error.resp_headers, getattr(error, "resp_body", b"") or b"") from None
 

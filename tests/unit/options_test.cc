@@ -99,6 +99,16 @@ std::vector<Example> examples() {
             {"max-value-bytes", "2048", "2_048"},
             {"gateway-threads", "5", "5"},
             {"max-connections", "7", "7"},
+            {"max-connections-per-address", "6", "6"},
+            {"header-timeout-ms", "101", "101"},
+            {"body-timeout-ms", "102", "102"},
+            {"write-timeout-ms", "103", "103"},
+            {"min-bytes-per-second", "104", "104"},
+            {"idle-timeout-ms", "105", "105"},
+            {"linger-timeout-ms", "106", "106"},
+            {"websocket-idle-timeout-ms", "1007", "1007"},
+            {"max-header-bytes", "1025", "1025"},
+            {"max-message-bytes", "126", "126"},
             {"default-timeout-ms", "60000", "60000"},
             {"allowed-host", "a.example,[::2]", "[\"a.example\", \"[::2]\"]"},
             {"allowed-origin", "https://a.example", "\"https://a.example\""},
@@ -122,6 +132,16 @@ ServeOptions expected_of_examples() {
     options.max_value_bytes = 2048;
     options.gateway_threads = 5;
     options.max_connections = 7;
+    options.max_connections_per_address = 6;
+    options.header_timeout_ms = 101;
+    options.body_timeout_ms = 102;
+    options.write_timeout_ms = 103;
+    options.min_bytes_per_second = 104;
+    options.idle_timeout_ms = 105;
+    options.linger_timeout_ms = 106;
+    options.websocket_idle_timeout_ms = 1007;
+    options.max_header_bytes = 1025;
+    options.max_message_bytes = 126;
     options.default_timeout_ms = 60000;
     options.allowed_hosts = {"a.example", "[::2]"};
     options.allowed_origins = {"https://a.example"};
@@ -361,6 +381,10 @@ TEST_CASE("numbers have ranges") {
                                Range{"max-value-bytes", "1", "67108864", "67108865"},
                                Range{"gateway-threads", "0", "64", "65"},
                                Range{"max-connections", "1", "1000000", "1000001"},
+                               Range{"max-connections-per-address", "1", "1000000", "1000001"},
+                               Range{"min-bytes-per-second", "1", "1000000000", "1000000001"},
+                               Range{"header-timeout-ms", "100", "600000", "600001"},
+                               Range{"max-header-bytes", "1024", "16384", "16385"},
                                Range{"default-timeout-ms", "1", "60000", "60001"},
                                Range{"election-timeout-ms", "100", "600000", "600001"}}) {
         const std::string flag = "--" + range.name;

@@ -189,4 +189,20 @@ TEST_CASE("origins") {
     CHECK_FALSE(origin_allowed(request, {}));
 }
 
+TEST_CASE("origins: without one, what the browser says of the site") {
+    HttpRequest request;
+    for (const char* site : {"same-origin", "none"}) {
+        request.headers = {{"Host", "localhost:8080"}, {"Sec-Fetch-Site", site}};
+        CHECK(origin_allowed(request, {}));
+    }
+    for (const char* site : {"cross-site", "same-site", "Same-Origin", ""}) {
+        CAPTURE(site);
+        request.headers = {{"Host", "localhost:8080"}, {"Sec-Fetch-Site", site}};
+        CHECK_FALSE(origin_allowed(request, {}));
+        // An origin that is named is what counts: a page of an allowed one is of another site.
+        request.headers.emplace_back("Origin", "https://app.example.com");
+        CHECK(origin_allowed(request, {"https://app.example.com"}));
+    }
+}
+
 }  // namespace
