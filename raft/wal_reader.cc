@@ -258,6 +258,11 @@ WalReader::Step WalReader::judge_header(std::uint64_t number) {
     if (header_.number != number || !follows) {
         return fail(WalOpenError::corruption, "segment is not the one that belongs here", 0);
     }
+    if (header_.segment_bytes <= wal_segment_header_bytes ||
+        header_.segment_bytes % wal_segment_header_bytes != 0) {
+        return fail(WalOpenError::corruption,
+                    "a segment can't have " + std::to_string(header_.segment_bytes) + " bytes", 0);
+    }
     epoch_before_ = header_.epoch;
     return Step::segment;
 }

@@ -502,6 +502,26 @@ TEST_CASE("wal recovery: a segment that does not continue the one before it is c
     CHECK(opened.failure.error == WalOpenError::corruption);
 }
 
+// Found by fuzzing: nothing made such a header, but one with a right checksum ended the program.
+TEST_CASE("wal recovery: a segment of a size that none can have is corruption") {
+    const SmallLog log = small_log();
+    const std::string whole = log.files->content(log.path);
+    WalSegmentHeader header;
+    REQUIRE(decode_wal_segment_header(whole.substr(0, wal_segment_header_bytes), header) ==
+            WalHeaderVerdict::valid);
+    for (const std::uint64_t bytes :
+         {std::uint64_t{0}, std::uint64_t{8}, wal_segment_header_bytes - 8,
+          std::uint64_t{wal_segment_header_bytes}, header.segment_bytes - 8, ~std::uint64_t{0}}) {
+        CAPTURE(bytes);
+        header.segment_bytes = bytes;
+        log.files->set_content(
+            log.path, encode_wal_segment_header(header) + whole.substr(wal_segment_header_bytes));
+        const Opened opened = open_wal(*log.files);
+        REQUIRE(opened.wal == nullptr);
+        CHECK(opened.failure.error == WalOpenError::corruption);
+    }
+}
+
 TEST_CASE("wal recovery: another cluster's or node's log, or another version's, is foreign") {
     const SmallLog log = small_log();
     WalOptions options = small_wal_options();
