@@ -1,0 +1,158 @@
+// The replica's reads: how one is taken, served and refused.
+#include <cstdint>
+#include <utility>
+
+#include "server/replica.h"
+#include "server/stream_resume.h"
+
+namespace cairn::server {
+
+namespace {
+
+constexpr std::int64_t ns_per_ms = 1'000'000;
+
+}  // namespace
+
+void Replica::submit_read(std::shared_ptr<Operation> operation, Port& port) {
+    Read read;
+    read.deadline_ns = steady_ns_ + operation->timeout_ms * ns_per_ms;
+    read.needed_index = operation->min_index;
+    // A node that can't write isn't ready, whatever the leader would say: no need to ask it, and
+    // with a stalled disk there may be no way to.
+    const bool known = operation->kind == Operation::Kind::cluster_status && !can_write();
+    read.linearizable = operation->consistency != Consistency::local && !known;
+    if (lacks_everything_ && operation->kind != Operation::Kind::cluster_status) {
+        operation->consistency = Consistency::linearizable;
+        read.linearizable = true;
+    }
+    read.lease = operation->consistency == Consistency::lease;
+    read.port = &port;
+    read.operation = std::move(operation);
+    if (!reads_.submit(read)) {
+        fail_read(read, Failure::overloaded);
+    }
+}
+
+void Replica::open_stream(std::shared_ptr<StreamOpen> open, Port& port) {
+    constexpr std::int64_t open_timeout_ns = 5000 * ns_per_ms;
+    Read read;
+    read.deadline_ns = steady_ns_ + open_timeout_ns;
+    // A stream that resumes says itself from where; one that begins must not begin in the past.
+    read.linearizable = !open->after_index.has_value();
+    read.port = &port;
+    read.open = std::move(open);
+    if (stopped_) {
+        fail_read(read, Failure::draining);
+    } else if (!reads_.submit(read)) {
+        fail_read(read, Failure::overloaded);
+    }
+    request_turn_();
+}
+
+void Replica::serve_reads() {
+    if (reads_.idle()) {
+        return;
+    }
+    ready_reads_.clear();
+    reads_.take_ready(state_machine_.applied_index(), ready_reads_);
+    for (Read& read : ready_reads_) {
+        serve(read);
+    }
+    ready_reads_.clear();
+}
+
+void Replica::serve(Read& read) {
+    lacks_everything_ = lacks_everything_ && !read.linearizable;
+    if (read.open) {
+        add_listener(*read.port);
+        answer_open(*read.open);
+        read.port->opened(std::move(read.open));
+        return;
+    }
+    Operation& operation = *read.operation;
+    operation.failure = Failure::none;
+    if (operation.consistency == Consistency::lease && !read.lease) {
+        operation.consistency = Consistency::linearizable;
+    }
+    operation.served_index = state_machine_.applied_index();
+    operation.utc_offset_ns = state_machine_.utc_offset_ns();
+    if (operation.kind == Operation::Kind::backup) {
+        backups_.open(std::move(read.operation), *read.port, state_machine_.applied_index(),
+                      steady_ns_);
+        return;
+    }
+    if (operation.kind == Operation::Kind::get) {
+        const fsm::Value* value = state_machine_.get(operation.name);
+        operation.output = fsm::Output{};
+        operation.output.kind = fsm::Output::Kind::get;
+        operation.output.status = value != nullptr ? fsm::Status::ok : fsm::Status::not_found;
+        if (value != nullptr) {
+            operation.output.index = value->index;
+            operation.output.value = *value;
+        }
+    } else if (operation.kind == Operation::Kind::list) {
+        operation.items =
+            state_machine_.list(operation.name, operation.after, operation.limit, operation.more);
+    } else {
+        operation.cluster = cluster_status();
+        // A confirmed read is proof; without one it's what this node believes.
+        operation.cluster.ready = read.linearizable || operation.cluster.ready;
+        if (!can_write()) {
+            operation.cluster.ready = false;
+            operation.cluster.not_ready_reason =
+                disk_watch_.is_stalled() ? "the disk is stalled" : "the disk is full";
+        }
+    }
+    read.port->finished(std::move(read.operation));
+}
+
+void Replica::answer_open(StreamOpen& open) {
+    open.failure = Failure::none;
+    open.applied_index = state_machine_.applied_index();
+    open.utc_offset_ns = state_machine_.utc_offset_ns();
+    if (open.after_index) {
+        open.gap = !history_.replay(*open.after_index, open.after_position, open.name, open.prefix,
+                                    open.replay, open.replay_max);
+        if (!open.gap) {
+            return;
+        }
+    }
+    if (open.prefix) {
+        bool more = false;
+        open.present = state_machine_.list(open.name, {}, SIZE_MAX, more);
+    } else if (const fsm::Value* value = state_machine_.get(open.name)) {
+        if (open.gap && is_unchanged_since(*value, {*open.after_index, open.after_position},
+                                           open.applied_index)) {
+            open.gap = false;
+            return;
+        }
+        open.present.push_back({open.name, *value});
+    }
+}
+
+void Replica::fail_read(Read& read, Failure failure) {
+    if (read.open) {
+        read.open->failure = failure;
+        read.port->opened(std::move(read.open));
+        return;
+    }
+    read.operation->failure = failure;
+    if (read.operation->consistency == Consistency::lease) {
+        read.operation->consistency = Consistency::linearizable;
+    }
+    if (read.operation->kind == Operation::Kind::cluster_status) {
+        read.operation->cluster = cluster_status();
+        read.operation->cluster.ready = false;
+        // That the cluster doesn't answer is what was asked: not ready, whatever the reason.
+        if (failure == Failure::timeout || failure == Failure::no_leader) {
+            read.operation->failure = Failure::none;
+            read.operation->cluster.not_ready_reason =
+                failure == Failure::timeout ? "The leader did not answer in time."
+                                            : "There is no leader, or it can't be reached.";
+        }
+    }
+    read.operation->served_index = state_machine_.applied_index();
+    read.port->finished(std::move(read.operation));
+}
+
+}  // namespace cairn::server
