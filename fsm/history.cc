@@ -71,6 +71,7 @@ History::History(const HistoryOptions& options, Index begin)
 
 void History::reset(Index begin) {
     events_.clear();
+    overdue_.clear();
     bytes_ = 0;
     oldest_ = {begin, Cursor::whole_entry};
 }
@@ -94,6 +95,23 @@ void History::drop_oldest() {
     oldest_ = {event.at_index, event.at_position + 1};
     bytes_ -= bytes_of(event);
     events_.pop_front();
+    while (!overdue_.empty() && overdue_.front().index < oldest_.index) {
+        overdue_.pop_front();
+    }
+}
+
+std::int64_t History::overdue_time_ns(Index index) const {
+    for (const Overdue& overdue : overdue_) {
+        if (overdue.index == index) {
+            return overdue.time_ns;
+        }
+    }
+    return 0;
+}
+
+std::deque<Event>::const_iterator History::first_after(Cursor place) const {
+    return std::partition_point(events_.begin(), events_.end(),
+                                [&](const Event& event) { return before(event) < place; });
 }
 
 bool History::replay(Index after_index, std::uint32_t after_position, std::string_view name,
@@ -102,10 +120,8 @@ bool History::replay(Index after_index, std::uint32_t after_position, std::strin
     if (after < oldest_) {
         return false;
     }
-    const auto first = std::partition_point(
-        events_.begin(), events_.end(), [&](const Event& event) { return before(event) < after; });
     std::size_t left = events_max;
-    for (auto event = first; event != events_.end() && left > 0; ++event) {
+    for (auto event = first_after(after); event != events_.end() && left > 0; ++event) {
         if (prefix ? event->name.starts_with(name) : event->name == name) {
             out.push_back(*event);
             --left;

@@ -63,15 +63,39 @@ class History {
     bool replay(Index after_index, std::uint32_t after_position, std::string_view name, bool prefix,
                 std::vector<Event>& out, std::size_t events_max = SIZE_MAX) const;
 
+    // At the end of this entry, the newest so far, values past their deadline at `time_ns` were
+    // left to expire (StateMachine::has_overdue).
+    void note_overdue(Index index, std::int64_t time_ns) { overdue_.push_back({index, time_ns}); }
+    // The time of the entry when it left such values, else 0.
+    std::int64_t overdue_time_ns(Index index) const;
+
+    // Calls `use` for each kept event of the entries after `index`, in order; returns how many.
+    template <typename Use>
+    std::size_t for_each_after(Index index, Use use) const {
+        std::size_t count = 0;
+        for (auto event = first_after({index}); event != events_.end(); ++event, ++count) {
+            use(*event);
+        }
+        return count;
+    }
+
     std::size_t size() const { return events_.size(); }
     std::size_t bytes() const { return bytes_; }
 
  private:
+    struct Overdue {
+        Index index = 0;
+        std::int64_t time_ns = 0;
+    };
+
     void drop_oldest();
+    std::deque<Event>::const_iterator first_after(Cursor place) const;
 
     HistoryOptions options_;
     Cursor oldest_;
     std::deque<Event> events_;
+    // Few: each but the last is followed by as many events as one entry's expiries may be.
+    std::deque<Overdue> overdue_;
     std::size_t bytes_ = 0;
 };
 

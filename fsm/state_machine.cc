@@ -373,18 +373,16 @@ std::vector<ListItem> StateMachine::list(std::string_view prefix, std::string_vi
                                          std::size_t limit, bool& more) const {
     std::vector<ListItem> items;
     more = false;
-    auto next = after < prefix ? names_.lower_bound(prefix) : names_.upper_bound(after);
-    for (; next != names_.end() && (*next)->first.starts_with(prefix); ++next) {
-        const auto& [name, value] = **next;
+    for_each_stored(prefix, after, [&](std::string_view name, const Value& value) {
         if (is_overdue(value)) {
-            continue;
+            return true;
         }
-        if (items.size() == limit) {
-            more = true;
-            break;
+        more = items.size() == limit;
+        if (!more) {
+            items.push_back({std::string(name), value});
         }
-        items.push_back({name, value});
-    }
+        return !more;
+    });
     return items;
 }
 

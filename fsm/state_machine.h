@@ -55,6 +55,17 @@ class StateMachine {
     std::vector<ListItem> list(std::string_view prefix, std::string_view after, std::size_t limit,
                                bool& more) const;
 
+    // The values held whose name begins with `prefix` and follows `after`, in name order, those
+    // that the bound left to expire included, until `use(name, value)` returns false.
+    template <typename Use>
+    void for_each_stored(std::string_view prefix, std::string_view after, Use use) const {
+        auto next = after < prefix ? names_.lower_bound(prefix) : names_.upper_bound(after);
+        while (next != names_.end() && (*next)->first.starts_with(prefix) &&
+               use(std::string_view((*next)->first), (*next)->second)) {
+            ++next;
+        }
+    }
+
     Index applied_index() const { return applied_index_; }
     std::int64_t time_ns() const { return time_ns_; }
     // UTC minus log time, as the last leader that noticed a difference told it: what turns a
@@ -63,6 +74,10 @@ class StateMachine {
     // The next deadline, or 0 when nothing expires. At or before time_ns() when the bound left
     // values to expire: then the next entry is due at once.
     std::int64_t next_deadline_ns() const;
+    // The bound left values to expire: they are held, and can't be read.
+    bool has_overdue() const {
+        return !deadlines_.empty() && deadlines_.begin()->at_ns <= time_ns_;
+    }
     // How many values are held, those included that the bound left to expire.
     std::size_t size() const { return values_.size(); }
 
