@@ -184,6 +184,9 @@ GatewayOptions App::gateway_options(std::uint64_t files_max) const {
         connections_per_address_max(options_, gateway.connections_max, gateways);
     set_client_limits(options_, gateway);
     gateway.buffered_bytes_max /= gateways;
+    gateway.large_bodies_read_max /= gateways;
+    gateway.large_bodies_in_work_max /= gateways;
+    gateway.large_bodies_waiting_max /= gateways;
     gateway.streams.subscriptions_max /= gateways;
     return gateway;
 }

@@ -90,6 +90,7 @@ struct Operation {
         remove_member,
         backup,      // begins one: the answer is `download`
         next_piece,  // of `download`
+        end_wait,    // of the long poll `ended`, which answers at once; this itself isn't answered
     };
 
     Kind kind = Kind::get;
@@ -102,9 +103,15 @@ struct Operation {
     std::string name;
     std::string after;
     std::size_t limit = 0;
+    std::uint64_t at_index = 0;  // list: as it was at this index; 0: as it is
     // lease: becomes linearizable when no lease could serve it
     Consistency consistency = Consistency::linearizable;
     std::uint64_t min_index = 0;  // wait until the node has applied this
+
+    // get: a long poll. When the value has this index (0: there is none), wait so long for another.
+    std::uint64_t known_index = 0;
+    int wait_ms = 0;                   // 0: don't
+    std::shared_ptr<Operation> ended;  // end_wait: which; with its `failure`, if there is one
 
     // transfer_leadership: who is to lead; add_member, remove_member: who
     std::uint64_t member = 0;
@@ -116,8 +123,10 @@ struct Operation {
     // The answer.
     Failure failure = Failure::none;
     fsm::Output output;                // write; get (kind get, ok or not_found)
+    bool unchanged = false;            // get: the wait is over and the index still the same
     std::vector<fsm::ListItem> items;  // list
     bool more = false;                 // list
+    bool too_old = false;              // list: at_index is further back than the node remembers
     std::uint64_t served_index = 0;    // applied index it was served at
     std::int64_t utc_offset_ns = 0;    // deadline + this = UTC
     ClusterStatus cluster;             // cluster_status

@@ -15,6 +15,7 @@
 
 #include "server/address_counts.h"
 #include "server/backend.h"
+#include "server/body_room.h"
 #include "server/coroutine.h"
 #include "server/gateway_options.h"
 #include "server/stream_hub.h"
@@ -31,7 +32,11 @@ struct GatewayState {
         : executor(gateway_executor),
           backend(gateway_backend),
           options(gateway_options),
-          hub(std::in_place, gateway_backend, gateway_options.streams) {}
+          hub(std::in_place, gateway_backend, gateway_options.streams),
+          reading_room(gateway_options.large_bodies_read_max,
+                       gateway_options.large_bodies_waiting_max),
+          working_room(gateway_options.large_bodies_in_work_max,
+                       gateway_options.large_bodies_waiting_max) {}
 
     bool is_draining() const { return draining || backend.view().draining.load(); }
 
@@ -44,6 +49,8 @@ struct GatewayState {
     TimePoint now =
         std::chrono::steady_clock::now();  // of the last sweep: exact enough for deadlines
     std::size_t buffered_bytes = 0;        // of large requests and answers
+    BodyRoom reading_room;                 // for large bodies: while they are received
+    BodyRoom working_room;                 // and while the node has them
     bool draining = false;
     std::function<void()> on_empty;  // called when the last connection has gone
 };

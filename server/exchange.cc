@@ -4,6 +4,8 @@ namespace cairn::server {
 
 void Exchange::reset() {
     response.reset();
+    cors.is_on = false;
+    cors.origin.clear();
     answer = Answer::none;
     name.clear();
     is_write = false;
@@ -42,6 +44,11 @@ void begin_operation(const Exchange& exchange, const ApiOptions& options, Operat
     operation.limit = exchange.parameters.limit;
     operation.consistency = exchange.parameters.consistency;
     operation.min_index = exchange.parameters.min_index;
+    operation.at_index = exchange.parameters.at_index;
+    operation.too_old = false;
+    operation.known_index = 0;
+    operation.wait_ms = 0;
+    operation.unchanged = false;
     operation.failure = Failure::none;
     operation.output = {};
     operation.items.clear();

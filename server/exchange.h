@@ -13,6 +13,7 @@
 
 #include "fsm/history.h"
 #include "server/backend.h"
+#include "server/cors.h"
 #include "server/http_types.h"
 #include "server/parameters.h"
 #include "server/precondition.h"
@@ -71,6 +72,7 @@ struct Exchange {
 
     HttpResponse response;
     StreamRequest stream;
+    Cors cors;
 
     Answer answer = Answer::none;
     std::string name;

@@ -27,6 +27,14 @@ struct GatewayOptions {
     // itself. A request that would exceed it is answered 503, and so is a read whose answer would.
     std::size_t buffered_bytes_max = std::size_t{256} << 20;
 
+    // Of bodies too large for what a connection may keep: how much is read at a time, and how much
+    // is given to the node at a time, few enough that the leader takes what all nodes have. More
+    // wait; those who can't even wait, or for too long, are answered 503.
+    std::size_t large_bodies_read_max = std::size_t{128} << 20;
+    std::size_t large_bodies_in_work_max = std::size_t{8} << 20;
+    std::size_t large_bodies_waiting_max = 2048;
+    int large_body_wait_ms = 5'000;  // for each
+
     int head_timeout_ms = 10'000;  // from its first byte to the end of a request's head
     int idle_timeout_ms = 75'000;  // between requests
     // A body or an answer may take so long, and longer as far as it keeps up this rate.

@@ -71,7 +71,7 @@ bool origin_allowed(const HttpRequest& request, const std::vector<std::string>& 
     for (std::string_view scheme : {"http://", "https://"}) {
         if (origin.substr(0, scheme.size()) == scheme) {
             origin.remove_prefix(scheme.size());
-            return !origin.empty() && equal_ignoring_case(origin, request.header("Host"));
+            return !origin.empty() && equal_ignoring_case(origin, request.host());
         }
     }
     return false;

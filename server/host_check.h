@@ -21,7 +21,7 @@ namespace cairn::server {
 bool host_allowed(std::string_view host, const std::vector<std::string>& allowed_names);
 
 // Without Origin (not a browser, unless Sec-Fetch-Site tells of another site), with the request's
-// own Host as the origin's host and port, or with one of `allowed_origins`, as browsers write them
+// own host as the origin's host and port, or with one of `allowed_origins`, as browsers write them
 // ("https://app.example.com").
 bool origin_allowed(const HttpRequest& request, const std::vector<std::string>& allowed_origins);
 

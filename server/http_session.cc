@@ -17,16 +17,11 @@ namespace {
 using boost::system::error_code;
 
 constexpr std::size_t input_bytes_first = 8 * 1024;
-// What a connection may keep for itself between requests; more is given back and, while it is
-// needed, counted against all connections' common bound.
-constexpr std::size_t input_bytes_kept = 64 * 1024;
 constexpr std::size_t output_bytes_max = 256 * 1024;
 // Of each of the other buffers that are used again from request to request.
 constexpr std::size_t buffer_bytes_kept = 16 * 1024;
 constexpr std::size_t linger_bytes_max = std::size_t{8} << 20;
 
-constexpr std::string_view too_much_buffered =
-    "This node holds as many large requests and answers as it can.";
 constexpr std::string_view continue_line = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
@@ -49,6 +44,8 @@ HttpSession::HttpSession(std::shared_ptr<GatewayState> gateway, Socket socket)
     : Connection(std::move(gateway)),
       socket_(std::move(socket)),
       wake_(gateway_->executor),
+      reading_room_(gateway_->reading_room, [this] { wake_.notify(); }),
+      working_room_(gateway_->working_room, [this] { wake_.notify(); }),
       operation_(std::make_shared<Operation>()) {
     count_address(socket_);
 }
@@ -70,6 +67,13 @@ void HttpSession::close() {
 
 // A request that doesn't become complete is told so, if the socket takes it at once.
 void HttpSession::expire() {
+    for (BodyRoom::Place* room : {&reading_room_, &working_room_}) {
+        if (room->state() == BodyRoom::Place::State::waiting) {
+            room->leave();  // answered as one that found no room
+            wake_.notify();
+            return;
+        }
+    }
     if (!idle_ && !finishing_ && !closed_ && output_.empty() && stage_ != Stage::ready) {
         HttpResponse response = refusal_response(408, "The request did not arrive in time.");
         append_standard_headers(gateway_->backend.view(), response);
@@ -85,6 +89,7 @@ void HttpSession::drain() {
     if (idle_) {
         close();
     }
+    end_wait(Failure::draining);
 }
 
 Task HttpSession::run(std::shared_ptr<HttpSession> self) {
@@ -117,11 +122,17 @@ Task HttpSession::run(std::shared_ptr<HttpSession> self) {
         }
         if (step == Step::operate) {
             if (!is_done && !session.wake_.take()) {
+                if (session.polling_) {
+                    spawn(session.gateway_->executor, watch_client(self), "long poll");
+                }
                 co_await session.wake_.wait();
             }
-            if (!session.closed_) {
-                session.answer_operation();
+            if (session.closed_) {
+                session.end_wait(Failure::none);
+                co_return;
             }
+            session.stop_watching();
+            session.answer_operation();
             if (session.download_) {
                 const bool all_sent = co_await send_download(session);
                 if (!all_sent) {
@@ -136,6 +147,18 @@ Task HttpSession::run(std::shared_ptr<HttpSession> self) {
         } else if (step == Step::finish) {
             co_await linger(session);
             co_return;
+        } else if (step == Step::read && session.reading_room_wanted() > 0) {
+            const bool has_room = co_await wait_for_room(session, session.reading_room_,
+                                                         session.reading_room_wanted());
+            if (!has_room) {
+                session.refuse_overloaded();
+            }
+        } else if (step == Step::enter) {
+            const bool has_room = co_await wait_for_room(session, session.working_room_,
+                                                         session.head_.request.body.size());
+            if (!has_room) {
+                session.respond_overloaded();
+            }
         } else if (step == Step::read && session.prepare_read()) {
             const auto [error, bytes] =
                 co_await session.socket_.async_read_some(session.input_.prepare(), token);
@@ -267,6 +290,8 @@ HttpSession::Step HttpSession::advance() {
             if (!take_body()) {
                 return Step::read;
             }
+        } else if (wants_working_room()) {
+            return Step::enter;
         } else {
             switch (decide(head_.request, gateway_->options.api, *operation_, exchange_)) {
                 case Decision::respond:
@@ -328,14 +353,8 @@ void HttpSession::accept_head(std::size_t head_bytes) {
     head_is_stale_ = false;
     stage_is_timed_ = false;
     stage_ = Stage::body;
-    if (head_.has_body() && head_.expect_continue && input_.size() == head_bytes) {
-        output_ += continue_line;
-    }
-    if (!head_.chunked && head_bytes + body_bytes_ > input_.capacity()) {
-        // Room for all of it or none: of many large bodies that each had some none would ever end.
-        input_.reserve(head_bytes + body_bytes_);
-        head_is_stale_ = true;
-    }
+    waited_ = {};
+    wants_continue_ = head_.has_body() && head_.expect_continue && input_.size() == head_bytes;
     if (head_.chunked) {
         chunked_head_.assign(bytes);
         chunked_body_ = std::make_unique<ChunkedBody>(chunked_head_, limit);
@@ -399,6 +418,15 @@ void HttpSession::submit() {
     clear_deadline();  // the operation has its own
     operation_->on_done = [this] { wake_.notify(); };
     charge();
+    if (gateway_->is_draining()) {
+        operation_->wait_ms = 0;
+    }
+    if (waited_.count() > 0 && operation_->kind == Operation::Kind::write) {
+        // The time for a request is for all of it; some is left always.
+        const int left_ms = operation_->timeout_ms - static_cast<int>(waited_.count());
+        operation_->timeout_ms = std::max(left_ms, std::min(operation_->timeout_ms, 1000));
+    }
+    polling_ = operation_->wait_ms > 0;
     gateway_->backend.submit(operation_);
 }
 
@@ -432,6 +460,7 @@ void HttpSession::refuse(HttpResponse response) {
     append_standard_headers(gateway_->backend.view(), response);
     append_response(response, false, output_);
     finishing_ = true;
+    leave_rooms();
 }
 
 void HttpSession::end_request() {
@@ -440,6 +469,7 @@ void HttpSession::end_request() {
     input_.consume(head_bytes_ + body_bytes_);
     head_bytes_ = body_bytes_ = scanned_bytes_ = received_bytes_ = 0;
     chunked_body_.reset();
+    leave_rooms();
     stage_ = Stage::head;
     stage_is_timed_ = false;
     skipped_line_ = false;
@@ -455,23 +485,21 @@ void HttpSession::end_request() {
     charge();
 }
 
-// Makes room for more; false when the request was refused instead.
+// Makes the buffer ready for more; false when there is something to send first, or only.
 bool HttpSession::prepare_read() {
-    if (input_.size() == input_.capacity()) {
-        std::size_t bytes = std::max(input_bytes_first, 2 * input_.capacity());
-        if (stage_ == Stage::body && !chunked_body_) {
-            bytes = std::min(bytes, std::max(input_bytes_kept, head_bytes_ + body_bytes_));
-        }
-        input_.reserve(bytes);
+    if (stage_ == Stage::body && !chunked_body_) {
+        // For all of it: of many large bodies that each had some memory none would ever end.
+        input_.reserve(head_bytes_ + body_bytes_);
+    } else if (input_.size() == input_.capacity()) {
+        input_.reserve(std::max(input_bytes_first, 2 * input_.capacity()));
     }
     if (!charge()) {
-        ProblemExtras extras;
-        extras.outcome = Outcome::not_applied;
-        extras.retry_after_s = 1;
-        HttpResponse response = problem(Code::overloaded, too_much_buffered, extras);
-        response.close = true;
-        refuse(std::move(response));
+        refuse_overloaded();
         return false;
+    }
+    if (std::exchange(wants_continue_, false)) {
+        output_ += continue_line;
+        return false;  // sent first
     }
     idle_ = stage_ == Stage::head && input_.empty();
     set_read_deadline();

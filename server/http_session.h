@@ -24,6 +24,12 @@ namespace cairn::server {
 
 class HttpSession : public Connection {
  public:
+    // What a connection may keep for itself between requests; more is given back and, while it is
+    // needed, counted against all connections' common bound.
+    static constexpr std::size_t input_bytes_kept = 64 * 1024;
+    static constexpr std::string_view too_much_buffered =
+        "This node holds as many large requests and answers as it can.";
+
     static void start(std::shared_ptr<GatewayState> gateway, Socket socket);
 
     HttpSession(std::shared_ptr<GatewayState> gateway, Socket socket);
@@ -42,6 +48,7 @@ class HttpSession : public Connection {
     enum class Step : std::uint8_t {
         read,     // more of the request
         write,    // enough answers are waiting
+        enter,    // a large request needs room with the node
         operate,  // ask the node
         stream,   // become a stream
         finish,   // send what is waiting, then end the connection
@@ -52,6 +59,9 @@ class HttpSession : public Connection {
     static net::awaitable<bool, Executor> send_download(HttpSession& session);
     static net::awaitable<bool, Executor> become_stream(HttpSession& session);
     static Task linger(HttpSession& session);
+    static net::awaitable<bool, Executor> wait_for_room(HttpSession& session, BodyRoom::Place& room,
+                                                        std::size_t bytes);
+    static Task watch_client(std::shared_ptr<HttpSession> self);
 
     // Goes as far as it can with what has been received. These say whether there is more to do
     // without receiving more.
@@ -63,10 +73,17 @@ class HttpSession : public Connection {
 
     void submit();
     void answer_operation();
+    void end_wait(Failure failure);
+    void stop_watching();
     void refuse(HttpResponse response);
     void respond(const Operation* asked);
     void end_request();
 
+    std::size_t reading_room_wanted() const;
+    bool wants_working_room() const;
+    void refuse_overloaded();
+    void respond_overloaded();
+    void leave_rooms();
     bool prepare_read();
     bool charge();
     void set_read_deadline();
@@ -79,10 +96,14 @@ class HttpSession : public Connection {
     bool idle_ = false;  // waiting for the first byte of a request
     bool has_answered_ = false;
     bool finishing_ = false;  // no request is taken any more
+    bool polling_ = false;    // the operation is a long poll, which may be ended
 
     InputBuffer input_;
     std::string output_;
     std::size_t charged_bytes_ = 0;  // of gateway_->buffered_bytes
+    BodyRoom::Place reading_room_;   // of a large body, from before it is read until it is answered
+    BodyRoom::Place working_room_;   // from before the node has it
+    std::chrono::milliseconds waited_{};  // for the latter
 
     Stage stage_ = Stage::head;
     std::size_t scanned_bytes_ = 0;
@@ -93,8 +114,9 @@ class HttpSession : public Connection {
     std::size_t received_bytes_ = 0;  // of the body, while it is waited for
     TimePoint stage_began_{};
     bool stage_is_timed_ = false;
-    bool head_is_stale_ = false;  // the buffer has moved since the head was parsed
-    std::string chunked_head_;    // keeps the head while chunks pass through the buffer
+    bool wants_continue_ = false;  // 100 Continue, before the body
+    bool head_is_stale_ = false;   // the buffer has moved since the head was parsed
+    std::string chunked_head_;     // keeps the head while chunks pass through the buffer
     std::unique_ptr<ChunkedBody> chunked_body_;
 
     Exchange exchange_;

@@ -20,7 +20,8 @@ bool equal_ignoring_case(std::string_view a, std::string_view b);  // ASCII
 
 struct HttpRequest {
     std::string_view method;
-    std::string_view target;  // as sent: origin form, still encoded
+    std::string_view target;     // origin form (or "*"), still encoded
+    std::string_view authority;  // of a target in absolute form; data() == nullptr: it wasn't
     std::vector<std::pair<std::string_view, std::string_view>> headers;  // in order, as sent
     std::string_view body;
     bool upgrade_websocket = false;  // a well-formed wish to become a WebSocket
@@ -28,6 +29,10 @@ struct HttpRequest {
     // First header of that name (ASCII case-insensitive), or an empty view with data() == nullptr.
     std::string_view header(std::string_view name) const;
     std::size_t count(std::string_view name) const;
+    // Whom the request is for: the target's authority, or else Host. RFC 9112 §3.2.2.
+    std::string_view host() const {
+        return authority.data() != nullptr ? authority : header("Host");
+    }
 };
 
 struct HttpResponse {

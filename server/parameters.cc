@@ -42,15 +42,34 @@ Error take_name_part(QueryParameter& parameter, std::string& out) {
     return std::nullopt;
 }
 
-Error parse_timeout(const QueryParameter& parameter, Parameters& out) {
+static_assert(wait_ms_max == timeout_ms_max, "what the error says");
+
+// Of a timeout or a wait.
+Error parse_milliseconds(const QueryParameter& parameter, int& out) {
     constexpr std::int64_t ms = 1'000'000;
-    const auto timeout_ns = parse_duration(parameter.value);
-    if (!timeout_ns || *timeout_ns > timeout_ms_max * ms) {
-        return "timeout must be a duration of more than zero and at most 60s, not " +
+    const auto time_ns = parse_duration(parameter.value);
+    if (!time_ns || *time_ns > timeout_ms_max * ms) {
+        return parameter.name + " must be a duration of more than zero and at most 60s, not " +
                shown(parameter.value) + ".";
     }
-    out.timeout_ms = static_cast<int>((*timeout_ns + ms - 1) / ms);
+    out = static_cast<int>((*time_ns + ms - 1) / ms);
     return std::nullopt;
+}
+
+Error parse_at_index(const QueryParameter& parameter, Parameters& out) {
+    if (auto error = parse_number(parameter, out.at_index)) {
+        return error;
+    }
+    return out.at_index != 0
+               ? std::nullopt
+               : Error("at_index must be the Cairn-Index of the list's first page, not \"0\".");
+}
+
+Error parse_known_index(const QueryParameter& parameter, Parameters& out) {
+    std::uint64_t index = 0;
+    auto error = parse_number(parameter, index);
+    out.known_index = index;
+    return error;
 }
 
 Error parse_consistency(const QueryParameter& parameter, std::uint32_t known, Parameters& out) {
@@ -103,6 +122,8 @@ std::uint32_t bit_of(std::string_view name, std::uint32_t known) {
         {"prefix", Known::prefix_text},  {"prefix", Known::prefix_flag},
         {"limit", Known::limit},         {"after", Known::after},
         {"keys_only", Known::keys_only}, {"cursor", Known::cursor},
+        {"after", Known::known_index},   {"wait", Known::wait},
+        {"at_index", Known::at_index},
     };
     for (const auto& [known_name, bit] : bits) {
         if (known_name == name && (known & bit) != 0) {
@@ -112,18 +133,14 @@ std::uint32_t bit_of(std::string_view name, std::uint32_t known) {
     return 0;
 }
 
-Error unknown_parameter(std::string_view name, std::uint32_t known) {
-    const bool is_value_read = (known & ~Known::lease) == Known::read;
-    if (is_value_read && (name == "after" || name == "wait")) {
-        return "Long polls (after and wait) are not supported by this version.";
-    }
+Error unknown_parameter(std::string_view name) {
     return "The query parameter " + shown(name) + " is not known here.";
 }
 
 Error take(QueryParameter& parameter, std::uint32_t known, Parameters& out) {
     switch (bit_of(parameter.name, known)) {
         case Known::timeout:
-            return parse_timeout(parameter, out);
+            return parse_milliseconds(parameter, out.timeout_ms);
         case Known::consistency:
             return parse_consistency(parameter, known, out);
         case Known::min_index:
@@ -142,8 +159,14 @@ Error take(QueryParameter& parameter, std::uint32_t known, Parameters& out) {
             return parse_flag(parameter, out.keys_only);
         case Known::cursor:
             return parse_cursor(parameter, out);
+        case Known::at_index:
+            return parse_at_index(parameter, out);
+        case Known::known_index:
+            return parse_known_index(parameter, out);
+        case Known::wait:
+            return parse_milliseconds(parameter, out.wait_ms);
         default:
-            return unknown_parameter(parameter.name, known);
+            return unknown_parameter(parameter.name);
     }
 }
 
@@ -164,6 +187,9 @@ std::optional<std::string> parse_parameters(std::string_view query, std::uint32_
         if (auto refusal = take(parameter, known, parameters)) {
             return refusal;
         }
+    }
+    if (parameters.wait_ms != 0 && !parameters.known_index) {
+        return "wait needs after: the index that is known, or 0 for a value that is not set.";
     }
     return std::nullopt;
 }

@@ -29,8 +29,13 @@ struct Known {
     static constexpr std::uint32_t cursor = 1U << 9;
     static constexpr std::uint32_t lease = 1U << 10;  // consistency may be lease
 
+    static constexpr std::uint32_t known_index = 1U << 11;  // long polls: "after"
+    static constexpr std::uint32_t wait = 1U << 12;
+    static constexpr std::uint32_t at_index = 1U << 13;
+
+    static constexpr std::uint32_t poll = known_index | wait;
     static constexpr std::uint32_t read = timeout | consistency | min_index;
-    static constexpr std::uint32_t list = read | prefix_text | limit | after | keys_only;
+    static constexpr std::uint32_t list = read | prefix_text | limit | after | keys_only | at_index;
     static constexpr std::uint32_t stream = prefix_flag | cursor;
 };
 
@@ -44,11 +49,16 @@ struct Parameters {
     std::size_t limit = 100;
     std::string after;
     bool keys_only = false;
+    std::uint64_t at_index = 0;  // 0: not said
     std::optional<fsm::Cursor> cursor;
+    std::optional<std::uint64_t> known_index;  // a long poll
+    int wait_ms = 0;                           // of one: how long; 0: not said
 };
 
 constexpr std::size_t list_limit_max = 1000;
 constexpr int timeout_ms_max = 60'000;
+constexpr int wait_ms_max = 60'000;
+constexpr int wait_ms_default = 30'000;
 
 // Parses the query of a route that knows `known`. None when all is well; else a sentence for
 // people.

@@ -144,6 +144,9 @@ void render_protobuf(const Operation& operation, Exchange& exchange) {
         return;
     }
     HttpResponse& response = exchange.response;
+    if (operation.output.index != 0) {
+        response.add_header("ETag", entity_tag(operation.output.index));
+    }
     if (exchange.is_binary) {
         response.content_type = binary_type;
         output.SerializeToString(&response.body);

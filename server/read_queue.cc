@@ -107,6 +107,26 @@ void ReadQueue::sweep(std::int64_t now_ns, std::int64_t leaderless_ns, std::vect
     }
 }
 
+Read* ReadQueue::find(const Operation& operation) {
+    const auto find_in = [&](std::vector<Read>& reads) -> Read* {
+        const auto found = std::find_if(reads.begin(), reads.end(), [&](const Read& read) {
+            return read.operation.get() == &operation;
+        });
+        return found == reads.end() ? nullptr : &*found;
+    };
+    for (std::vector<Read>* reads : {&leasing_, &queued_, &applying_}) {
+        if (Read* const read = find_in(*reads)) {
+            return read;
+        }
+    }
+    for (Round& round : rounds_) {
+        if (Read* const read = find_in(round.reads)) {
+            return read;
+        }
+    }
+    return nullptr;
+}
+
 void ReadQueue::take_all(std::vector<Read>& all) {
     const auto every = [](const Read&) { return true; };
     move_if(leasing_, all, every);

@@ -32,7 +32,8 @@ struct Read {
     std::int64_t deadline_ns = 0;
     raft::Index needed_index = 0;
     bool linearizable = true;
-    bool lease = false;  // by the lease if there is one, else linearizable
+    bool lease = false;              // by the lease if there is one, else linearizable
+    std::int64_t wait_until_ns = 0;  // a long poll: when it isn't new, wait for it; 0: don't
 };
 
 class ReadQueue {
@@ -52,6 +53,8 @@ class ReadQueue {
     void sweep(std::int64_t now_ns, std::int64_t leaderless_ns, std::vector<Read>& expired,
                std::vector<Read>& leaderless);
     void take_all(std::vector<Read>& all);
+    // The one that asks this, or null. Looks at all that wait.
+    Read* find(const Operation& operation);
 
     bool idle() const { return count_ == 0; }
     std::size_t waiting() const { return count_; }

@@ -38,6 +38,7 @@ Replica::Replica(raft::Core core, fsm::StateMachine state, raft::Storage& storag
       node_(std::move(core), storage, transport, *this, clock.steady_ns()),
       writes_(node_, transport, options.writes, options.random_seed >> 2U),
       reads_(node_, options.reads),
+      polls_(options.long_polls_max),
       snapshots_(
           node_, storage, state_machine_, runner, options.snapshots, options.cluster_id,
           [this](fsm::StateMachine machine) { return install(std::move(machine)); },
@@ -50,6 +51,7 @@ Replica::Replica(raft::Core core, fsm::StateMachine state, raft::Storage& storag
       disk_watch_(options.disk_stall_ns),
       steady_ns_(clock.steady_ns()),
       leaderless_since_ns_(steady_ns_) {
+    note_overdue();
     view_.node = node_.core().id();
     lacks_everything_ = node_.core().options().joined && node_.core().log().last_index() == 0;
 }
@@ -83,6 +85,9 @@ void Replica::submit(std::shared_ptr<Operation> operation, Port& port) {
         case Operation::Kind::cluster_status:
         case Operation::Kind::backup:
             submit_read(std::move(operation), port);
+            break;
+        case Operation::Kind::end_wait:
+            end_wait(*operation);
             break;
     }
     request_turn_();
@@ -174,6 +179,7 @@ void Replica::turn() {
     snapshots_.turn(steady_ns_);
     membership_.turn(steady_ns_);
     serve_reads();
+    answer_polls();
     backups_.turn(steady_ns_);
     finish_transfers();
     end_late_snapshot_requests();
@@ -259,6 +265,7 @@ void Replica::on_committed(const raft::Entry& entry) {
     const std::size_t events_before = events_.size();
     const fsm::Output output = state_machine_.apply(
         entry.index, entry.stamp_ns, command ? entry.payload.view() : std::string_view(), events_);
+    note_overdue();
     if (command && output.kind == fsm::Output::Kind::none) {
         clock_pending_ = false;
     }
@@ -311,6 +318,8 @@ fsm::StateMachine Replica::install(fsm::StateMachine state) {
     publish_events();
     std::swap(state_machine_, state);
     history_.reset(state_machine_.applied_index());
+    note_overdue();
+    polls_are_stale_ = true;
     writes_.on_installed(state_machine_.applied_index());
     auto batch = std::make_shared<EventBatch>();
     batch->history_lost = true;
@@ -381,6 +390,7 @@ void Replica::publish_events() {
         return;
     }
     last_publish_ns_ = steady_ns_;
+    polls_.take_changed(events_, polled_names_);
     history_.append(events_);
     if (!listeners_.empty()) {
         auto batch = std::make_shared<EventBatch>();
@@ -406,6 +416,8 @@ void Replica::sweep() {
     for (Read& read : leaderless) {
         fail_read(read, Failure::no_leader);
     }
+    polls_.take_late(steady_ns_, taken_polls_);
+    finish_polls(Failure::none);
 }
 
 raft::NodeId Replica::hand_over_leadership(raft::NodeId avoided) {
@@ -427,6 +439,8 @@ void Replica::stop() {
     for (Read& read : all) {
         fail_read(read, Failure::draining);
     }
+    polls_.take_all(taken_polls_);
+    finish_polls(Failure::draining);
     for (Transfer& transfer : transfers_) {
         transfer.operation->failure = Failure::draining;
         transfer.port->finished(std::move(transfer.operation));

@@ -24,6 +24,7 @@
 #include "server/backup_service.h"
 #include "server/clock.h"
 #include "server/disk_watch.h"
+#include "server/long_polls.h"
 #include "server/membership.h"
 #include "server/port.h"
 #include "server/read_queue.h"
@@ -38,6 +39,7 @@ struct ReplicaOptions {
     std::string raft_address;
     WriteLimits writes;
     ReadLimits reads;
+    std::size_t long_polls_max = 10'000;
     fsm::HistoryOptions history;
     SnapshotLimits snapshots;
     BackupLimits backups;
@@ -125,6 +127,13 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     fsm::StateMachine install(fsm::StateMachine state);
     void serve_reads();
     void serve(Read& read);
+    void serve_get(Read& read);
+    void serve_list(Operation& operation);
+    void note_overdue();
+    bool look_at(Operation& operation) const;
+    void finish_polls(Failure failure);
+    void answer_polls();
+    void end_wait(const Operation& end);
     void answer_open(StreamOpen& open);
     void fail_read(Read& read, Failure failure);
     void publish_events();
@@ -143,6 +152,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     raft::Node node_;
     WriteQueue writes_;
     ReadQueue reads_;
+    LongPolls polls_;
     SnapshotService snapshots_;
     BackupService backups_;
     Membership membership_;
@@ -158,6 +168,10 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     bool clock_pending_ = false;
     std::vector<fsm::Event> events_;
     std::vector<Read> ready_reads_;
+    std::size_t looked_at_ = 0;              // in this turn, to make lists of the past
+    std::vector<std::string> polled_names_;  // that have changed in this turn
+    std::vector<LongPoll> taken_polls_;
+    bool polls_are_stale_ = false;  // the state was replaced: any may have changed
     std::vector<Port*> ports_;
     std::vector<Port*> listeners_;
     v1::PeerNote note_;

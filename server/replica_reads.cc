@@ -1,7 +1,9 @@
 // The replica's reads: how one is taken, served and refused.
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
+#include "fsm/past_list.h"
 #include "server/replica.h"
 #include "server/stream_resume.h"
 
@@ -10,6 +12,9 @@ namespace cairn::server {
 namespace {
 
 constexpr std::int64_t ns_per_ms = 1'000'000;
+// What lists of the past may cost one turn, in values and events looked at: a few milliseconds. The
+// last may go beyond it; more wait for the next turn.
+constexpr std::size_t looked_at_max = 20'000;
 
 }  // namespace
 
@@ -17,6 +22,10 @@ void Replica::submit_read(std::shared_ptr<Operation> operation, Port& port) {
     Read read;
     read.deadline_ns = steady_ns_ + operation->timeout_ms * ns_per_ms;
     read.needed_index = operation->min_index;
+    if (operation->wait_ms > 0) {
+        // Not the last turn's time: nobody waits less than was asked for.
+        read.wait_until_ns = clock_.steady_ns() + operation->wait_ms * ns_per_ms;
+    }
     // A node that can't write isn't ready, whatever the leader would say: no need to ask it, and
     // with a stalled disk there may be no way to.
     const bool known = operation->kind == Operation::Kind::cluster_status && !can_write();
@@ -24,6 +33,12 @@ void Replica::submit_read(std::shared_ptr<Operation> operation, Port& port) {
     if (lacks_everything_ && operation->kind != Operation::Kind::cluster_status) {
         operation->consistency = Consistency::linearizable;
         read.linearizable = true;
+    }
+    if (operation->at_index != 0) {
+        // The past is the same on every node: nobody needs to be asked.
+        read.needed_index = std::max(read.needed_index, operation->at_index);
+        operation->consistency = Consistency::local;
+        read.linearizable = false;
     }
     read.lease = operation->consistency == Consistency::lease;
     read.port = &port;
@@ -55,8 +70,16 @@ void Replica::serve_reads() {
     }
     ready_reads_.clear();
     reads_.take_ready(state_machine_.applied_index(), ready_reads_);
+    looked_at_ = 0;
     for (Read& read : ready_reads_) {
-        serve(read);
+        const bool is_past = read.operation && read.operation->at_index != 0;
+        if (!is_past || looked_at_ < looked_at_max) {
+            serve(read);
+        } else if (reads_.submit(read)) {
+            request_turn_();
+        } else {
+            fail_read(read, Failure::overloaded);
+        }
     }
     ready_reads_.clear();
 }
@@ -82,17 +105,11 @@ void Replica::serve(Read& read) {
         return;
     }
     if (operation.kind == Operation::Kind::get) {
-        const fsm::Value* value = state_machine_.get(operation.name);
-        operation.output = fsm::Output{};
-        operation.output.kind = fsm::Output::Kind::get;
-        operation.output.status = value != nullptr ? fsm::Status::ok : fsm::Status::not_found;
-        if (value != nullptr) {
-            operation.output.index = value->index;
-            operation.output.value = *value;
-        }
-    } else if (operation.kind == Operation::Kind::list) {
-        operation.items =
-            state_machine_.list(operation.name, operation.after, operation.limit, operation.more);
+        serve_get(read);
+        return;
+    }
+    if (operation.kind == Operation::Kind::list) {
+        serve_list(operation);
     } else {
         operation.cluster = cluster_status();
         // A confirmed read is proof; without one it's what this node believes.
@@ -104,6 +121,97 @@ void Replica::serve(Read& read) {
         }
     }
     read.port->finished(std::move(read.operation));
+}
+
+// One at an index shows that index, whatever the node has applied since.
+void Replica::serve_list(Operation& operation) {
+    const fsm::Index at_index = operation.at_index;
+    if (at_index == 0 || at_index == state_machine_.applied_index()) {
+        operation.items =
+            state_machine_.list(operation.name, operation.after, operation.limit, operation.more);
+        return;
+    }
+    operation.served_index = at_index;
+    auto items = fsm::list_at(state_machine_, history_, at_index, operation.name, operation.after,
+                              operation.limit, operation.more, looked_at_);
+    operation.too_old = !items;
+    operation.items = std::move(items).value_or(std::vector<fsm::ListItem>());
+}
+
+void Replica::note_overdue() {
+    if (state_machine_.has_overdue()) {
+        history_.note_overdue(state_machine_.applied_index(), state_machine_.time_ns());
+    }
+}
+
+// A get, which a long poll is until it is seen that there is nothing new.
+void Replica::serve_get(Read& read) {
+    Operation& operation = *read.operation;
+    const bool is_new = look_at(operation) || operation.wait_ms == 0;
+    if (!is_new && read.wait_until_ns > steady_ns_) {
+        LongPoll poll{std::move(read.operation), read.port, read.wait_until_ns};
+        if (polls_.add(poll)) {
+            return;
+        }
+        read.operation = std::move(poll.operation);
+        fail_read(read, Failure::overloaded);
+        return;
+    }
+    operation.unchanged = !is_new;
+    read.port->finished(std::move(read.operation));
+}
+
+// Fills in what is there now; whether that is something else than what the asker knows.
+bool Replica::look_at(Operation& operation) const {
+    const fsm::Value* value = state_machine_.get(operation.name);
+    operation.output = fsm::Output{};
+    operation.output.kind = fsm::Output::Kind::get;
+    operation.output.status = value != nullptr ? fsm::Status::ok : fsm::Status::not_found;
+    if (value != nullptr) {
+        operation.output.index = value->index;
+        operation.output.value = *value;
+    }
+    operation.served_index = state_machine_.applied_index();
+    operation.utc_offset_ns = state_machine_.utc_offset_ns();
+    return operation.output.index != operation.known_index;
+}
+
+// Answers the taken ones, whatever is there.
+void Replica::finish_polls(Failure failure) {
+    for (LongPoll& poll : taken_polls_) {
+        poll.operation->failure = failure;
+        poll.operation->unchanged = !look_at(*poll.operation);
+        poll.port->finished(std::move(poll.operation));
+    }
+    taken_polls_.clear();
+}
+
+// Looks again at those whose value has changed in this turn.
+void Replica::answer_polls() {
+    if (std::exchange(polls_are_stale_, false)) {
+        polls_.take_all(taken_polls_);
+    }
+    for (const std::string& name : polled_names_) {
+        polls_.take_of(name, taken_polls_);
+    }
+    polled_names_.clear();
+    for (LongPoll& poll : taken_polls_) {
+        if (look_at(*poll.operation)) {
+            poll.port->finished(std::move(poll.operation));
+        } else {
+            (void)polls_.add(poll);  // there was room for it before
+        }
+    }
+    taken_polls_.clear();
+}
+
+// The gateway's wish may cross the answer: then there is nothing to end.
+void Replica::end_wait(const Operation& end) {
+    polls_.take(*end.ended, taken_polls_);
+    finish_polls(end.failure);
+    if (Read* const read = reads_.find(*end.ended)) {
+        read->wait_until_ns = 0;
+    }
 }
 
 void Replica::answer_open(StreamOpen& open) {

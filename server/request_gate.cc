@@ -155,7 +155,25 @@ struct FieldState {
     bool upgrade_websocket = false;
 };
 
-MaybeRefusal check_target(std::string_view method, std::string_view target) {
+// Takes "http://host" off a target in absolute form; false when what is there isn't one.
+bool take_authority(HttpRequest& request) {
+    constexpr std::string_view scheme = "http://";
+    std::string_view& target = request.target;
+    if (!equal_ignoring_case(target.substr(0, scheme.size()), scheme)) {
+        return false;
+    }
+    target.remove_prefix(scheme.size());
+    const auto end = std::min(target.find('/'), target.size());
+    request.authority = target.substr(0, end);
+    target.remove_prefix(end);
+    if (target.empty()) {
+        target = request.method == "OPTIONS" ? "*" : "/";
+    }
+    return is_valid_host(request.authority);
+}
+
+MaybeRefusal check_target(HttpRequest& request) {
+    const std::string_view target = request.target;
     const bool graphic = std::all_of(target.begin(), target.end(), [](char c) {
         const auto byte = static_cast<unsigned char>(c);
         return byte > 0x20 && byte < 0x7f && c != '#';
@@ -163,8 +181,11 @@ MaybeRefusal check_target(std::string_view method, std::string_view target) {
     if (target.empty() || !graphic) {
         return refuse("The request target holds a character that must be percent-encoded.");
     }
-    if (target.front() != '/' && !(target == "*" && method == "OPTIONS")) {
-        return refuse("The request target must be a path that begins with '/'.");
+    if (target.front() != '/' && !(target == "*" && request.method == "OPTIONS") &&
+        !take_authority(request)) {
+        return refuse(
+            "The request target must be a path that begins with '/', or http:// with a "
+            "host and such a path.");
     }
     return std::nullopt;
 }
@@ -202,12 +223,9 @@ MaybeRefusal check_request_line(std::string_view line, const GateLimits& limits,
     if (auto refusal = check_version(line.substr(last + 1), head)) {
         return refusal;
     }
-    if (auto refusal = check_target(method, target)) {
-        return refusal;
-    }
     head.request.method = method;
     head.request.target = target;
-    return std::nullopt;
+    return check_target(head.request);
 }
 
 MaybeRefusal check_transfer_encoding(std::string_view value, RequestHead& head) {
@@ -410,6 +428,7 @@ std::optional<Refusal> check_head(std::string_view bytes, const GateLimits& limi
                                   RequestHead& head) {
     head.request.headers.clear();
     head.request.body = {};
+    head.request.authority = {};
     head.request.upgrade_websocket = false;
     head.keep_alive = false;
     head.chunked = false;

@@ -3,7 +3,8 @@
 //
 // Plain functions on the raw bytes, owned by no thread. Any bytes may come in. A refusal is final:
 // answer it and close the connection, for nothing behind it can be trusted to be a request. What
-// passes is unambiguous: one request line in origin form, one Host, one framing of the body. This
+// passes is unambiguous: one request line with a path (in origin or
+// absolute form), one Host, one framing of the body. This
 // does not read bodies, and neither knows nor trusts any parser (Beast 1.81 accepts a lone
 // `Transfer-Encoding: gzip`, two Hosts, obs-fold and lists of lengths).
 #pragma once

@@ -200,7 +200,7 @@ Decision respond_page(std::string_view query, Exchange& exchange) {
 // The checks that come before any route's own; false when one answered.
 bool admit(const HttpRequest& request, const ApiOptions& options, const Route* route,
            Exchange& exchange) {
-    const auto host = request.header("Host");
+    const auto host = request.host();
     if (host.data() != nullptr && !host_allowed(host, options.allowed_hosts)) {
         ProblemExtras extras;
         extras.status = 421;
@@ -315,6 +315,7 @@ Decision decide(const HttpRequest& request, const ApiOptions& options, Operation
     exchange.reset();
     exchange.is_write = is_write_method(request.method);
     exchange.response.head_only = request.method == "HEAD";
+    read_cors(request, options.allowed_origins, exchange.cors);
     const auto [path, query] = split_target(request.target);
     std::string_view encoded_name;
     const Route* route = find_route(path, encoded_name);
@@ -324,6 +325,7 @@ Decision decide(const HttpRequest& request, const ApiOptions& options, Operation
     if (request.method == "OPTIONS") {
         exchange.response.status = 204;
         exchange.response.add_header("Allow", route->allow);
+        append_preflight_headers(request, exchange.cors, route->allow, exchange.response);
         return Decision::respond;
     }
     return dispatch(request, *route, query, encoded_name, options, operation, exchange);
@@ -424,6 +426,7 @@ void append_standard_headers(const NodeView& view, const Operation* operation, E
     const std::uint64_t index =
         served ? operation->served_index : view.applied_index.load(std::memory_order_relaxed);
     append_node_headers(view, index, exchange.response);
+    append_cors_headers(exchange.cors, exchange.response);
     if (operation != nullptr && operation->kind == Operation::Kind::write &&
         operation->failure == Failure::none && operation->output.replayed) {
         exchange.response.add_header("Idempotency-Replayed", "true");

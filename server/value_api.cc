@@ -172,8 +172,8 @@ bool has_foreign_coding(const HttpRequest& request) {
 
 Decision decide_get(const HttpRequest& request, std::string_view query, const ApiOptions& options,
                     Operation& operation, Exchange& exchange) {
-    if (const auto error =
-            parse_parameters(query, Known::read | lease_bit(options), exchange.parameters)) {
+    if (const auto error = parse_parameters(query, Known::read | Known::poll | lease_bit(options),
+                                            exchange.parameters)) {
         return respond_invalid(exchange, *error);
     }
     exchange.is_read = true;
@@ -183,6 +183,11 @@ Decision decide_get(const HttpRequest& request, std::string_view query, const Ap
     }
     exchange.answer = Exchange::Answer::value;
     begin_operation(exchange, options, Operation::Kind::get, operation);
+    if (const auto known_index = exchange.parameters.known_index) {
+        const int wait_ms = exchange.parameters.wait_ms;
+        operation.known_index = *known_index;
+        operation.wait_ms = wait_ms != 0 ? wait_ms : wait_ms_default;
+    }
     return Decision::operate;
 }
 
@@ -253,6 +258,13 @@ Decision decide_list(const HttpRequest& request, std::string_view query, const A
 void render_value(const Operation& operation, Exchange& exchange) {
     const fsm::Output& output = operation.output;
     HttpResponse& response = exchange.response;
+    if (operation.unchanged) {
+        response.status = 304;
+        if (output.index != 0) {
+            set_entity_tag(output.index, response);
+        }
+        return;
+    }
     if (output.status != fsm::Status::ok || !output.value) {
         render_output_problem(output, exchange);
         return;
@@ -305,8 +317,18 @@ void render_deleted(const Operation& operation, Exchange& exchange) {
 }
 
 void render_list(const Operation& operation, Exchange& exchange) {
+    if (operation.too_old) {
+        ProblemExtras extras;
+        extras.status = 410;
+        respond_problem(exchange, Code::not_found,
+                        "This node no longer knows how it was at this at_index: begin the list "
+                        "again.",
+                        extras);
+        return;
+    }
     append_list_json(operation.items, operation.more, exchange.parameters.keys_only,
-                     operation.utc_offset_ns, list_bytes_max, exchange.response.body);
+                     operation.served_index, operation.utc_offset_ns, list_bytes_max,
+                     exchange.response.body);
 }
 
 void render_output_problem(const fsm::Output& output, Exchange& exchange) {

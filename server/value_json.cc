@@ -84,7 +84,8 @@ void append_bare_value_json(const fsm::Value& value, std::string& out) {
 }
 
 void append_list_json(const std::vector<fsm::ListItem>& items, bool more, bool keys_only,
-                      std::int64_t utc_offset_ns, std::size_t bytes_max, std::string& out) {
+                      fsm::Index index, std::int64_t utc_offset_ns, std::size_t bytes_max,
+                      std::string& out) {
     const std::size_t begin = out.size();
     const fsm::ListItem* last = nullptr;
     out += "{\"values\":[";
@@ -112,6 +113,8 @@ void append_list_json(const std::vector<fsm::ListItem>& items, bool more, bool k
     if (more && last != nullptr) {
         out += ",\"next\":";
         append_json_string(last->name, out);
+        out += ',';
+        append_index_member(index, out);
     }
     out += '}';
 }

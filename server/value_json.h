@@ -30,9 +30,11 @@ void append_written_json(std::string_view name, fsm::Index index, const fsm::Val
 // {"value","index"}
 void append_bare_value_json(const fsm::Value& value, std::string& out);
 
-// {"values":[…],"next"?}. Ends early once `bytes_max` is passed; "next" is there when it did or
-// when `more`, and is the last name shown.
+// {"values":[…]} and, when there is more, "next":"…","index":… . Ends early once `bytes_max` is
+// passed; there is more when it did or when `more`. "next" is the last name shown, "index" the one
+// that the list shows.
 void append_list_json(const std::vector<fsm::ListItem>& items, bool more, bool keys_only,
-                      std::int64_t utc_offset_ns, std::size_t bytes_max, std::string& out);
+                      fsm::Index index, std::int64_t utc_offset_ns, std::size_t bytes_max,
+                      std::string& out);
 
 }  // namespace cairn::server

@@ -110,6 +110,8 @@ class ApiHarness {
                     operation.output.index = value->index;
                     operation.output.value = *value;
                 }
+                operation.unchanged =
+                    operation.wait_ms > 0 && operation.output.index == operation.known_index;
                 break;
             case Operation::Kind::list:
                 operation.items =
@@ -129,6 +131,7 @@ class ApiHarness {
                 operation.error = download ? "" : "the disk said no";
                 break;
             case Operation::Kind::next_piece:
+            case Operation::Kind::end_wait:
                 break;
             case Operation::Kind::add_member:
             case Operation::Kind::remove_member:

@@ -1,5 +1,6 @@
 #include "server/replica.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -70,6 +71,18 @@ struct Rig {
         REQUIRE(port.done.back() == operation);
         REQUIRE(operation->failure == Failure::none);
         return operation->output.status;
+    }
+    std::shared_ptr<Operation> poll(const std::string& name, std::uint64_t known, int wait_ms) {
+        auto operation = std::make_shared<Operation>();
+        operation->name = name;
+        operation->known_index = known;
+        operation->wait_ms = wait_ms;
+        replica.submit(operation, port);
+        settle();
+        return operation;
+    }
+    bool is_done(const std::shared_ptr<Operation>& operation) const {
+        return std::count(port.done.begin(), port.done.end(), operation) == 1;
     }
     // Of everything, or of one name.
     std::shared_ptr<StreamOpen> open(std::optional<std::uint64_t> after_index,
@@ -190,6 +203,144 @@ TEST_CASE("replica: reads of values, prefixes and the cluster; min_index waits, 
     rig.pass(400 * ms);
     REQUIRE(rig.port.done.size() == 3);
     CHECK(late->failure == Failure::timeout);
+}
+
+TEST_CASE("replica: a long poll is answered when its value changes, else unchanged at its end") {
+    Rig rig;
+    rig.write(set_command("a", "1"));
+    const fsm::Index index = rig.replica.state_machine().applied_index();
+    // What differs is answered at once.
+    const auto other = rig.poll("a", index - 1, 1000);
+    const auto set = rig.poll("a", 0, 1000);
+    const auto gone = rig.poll("b", 7, 1000);
+    CHECK(rig.is_done(other));
+    CHECK_FALSE(other->unchanged);
+    CHECK(*set->output.value->bytes == "1");
+    CHECK(gone->output.status == fsm::Status::not_found);
+    CHECK_FALSE(gone->unchanged);
+
+    const auto first = rig.poll("a", index, 1000);
+    const auto second = rig.poll("a", index, 5000);
+    const auto absent = rig.poll("b", 0, 5000);
+    const auto late = rig.poll("c", 0, 300);
+    rig.write(set_command("aa", "x"));
+    rig.pass(280 * ms);
+    for (const auto& operation : {first, second, absent, late}) {
+        CHECK_FALSE(rig.is_done(operation));
+    }
+    rig.pass(50 * ms);
+    CHECK(rig.is_done(late));
+    CHECK(late->unchanged);
+    CHECK(late->output.status == fsm::Status::not_found);
+    rig.write(set_command("a", "2"));
+    for (const auto& operation : {first, second}) {
+        CHECK(rig.is_done(operation));
+        CHECK_FALSE(operation->unchanged);
+        CHECK(*operation->output.value->bytes == "2");
+        CHECK(operation->served_index == operation->output.index);
+    }
+    CHECK_FALSE(rig.is_done(absent));
+    rig.write(set_command("b", "x", 100 * ms));
+    CHECK(rig.is_done(absent));
+    // One that expires is deleted.
+    const auto expiring = rig.poll("b", absent->output.index, 5000);
+    CHECK_FALSE(rig.is_done(expiring));
+    rig.pass(200 * ms);
+    CHECK(rig.is_done(expiring));
+    CHECK(expiring->output.status == fsm::Status::not_found);
+    CHECK_FALSE(expiring->unchanged);
+    rig.pass(10'000 * ms);
+    CHECK(rig.port.done.size() == 12);  // each once, and four writes
+}
+
+TEST_CASE("replica: a list at an index is that of then, waits for what is to come, or is too old") {
+    Rig rig({1}, {3, 1U << 20U});
+    const auto list_at = [&](fsm::Index at) {
+        auto list = std::make_shared<Operation>();
+        list->kind = Operation::Kind::list;
+        list->limit = 10;
+        list->at_index = at;
+        rig.replica.submit(list, rig.port);
+        rig.settle();
+        return list;
+    };
+    rig.write(set_command("a", "1"));
+    rig.write(set_command("b", "1"));
+    const fsm::Index then = rig.replica.state_machine().applied_index();
+    rig.write(set_command("a", "2"));
+    rig.write(set_command("c", "1"));
+    const auto past = list_at(then);
+    REQUIRE(past->items.size() == 2);
+    CHECK(*past->items[0].value.bytes == "1");
+    CHECK(past->served_index == then);
+    CHECK_FALSE(past->too_old);
+    CHECK(past->consistency == Consistency::local);
+    CHECK(list_at(rig.replica.state_machine().applied_index())->items.size() == 3);
+    rig.write(set_command("d", "1"));
+    CHECK_FALSE(list_at(then)->too_old);
+    const auto future = list_at(rig.replica.state_machine().applied_index() + 1);
+    CHECK_FALSE(rig.is_done(future));
+    rig.write(set_command("e", "1"));
+    CHECK(rig.is_done(future));
+    CHECK(future->items.size() == 5);
+    CHECK(list_at(then)->too_old);
+}
+
+TEST_CASE("replica: what is as before at the end of a turn is not new to a long poll") {
+    Rig rig;
+    const auto absent = rig.poll("a", 0, 60'000);
+    std::string remove;
+    fsm::encode_delete("a", 0, remove);
+    rig.replica.submit(make_write(set_command("a", "1")), rig.port);
+    rig.replica.submit(make_write(remove), rig.port);
+    rig.settle();
+    REQUIRE(rig.port.done.size() == 2);
+    CHECK_FALSE(rig.is_done(absent));
+    rig.write(set_command("a", "2"));
+    CHECK(rig.is_done(absent));
+}
+
+TEST_CASE("replica: long polls can be ended, and are bounded") {
+    Rig rig;
+    const auto end = [&](const std::shared_ptr<Operation>& which, Failure failure) {
+        auto operation = std::make_shared<Operation>();
+        operation->kind = Operation::Kind::end_wait;
+        operation->failure = failure;
+        operation->ended = which;
+        rig.replica.submit(operation, rig.port);
+        rig.settle();
+    };
+    const auto first = rig.poll("a", 0, 60'000);
+    const auto second = rig.poll("a", 0, 60'000);
+    end(first, Failure::none);
+    CHECK(rig.is_done(first));
+    CHECK(first->unchanged);
+    CHECK_FALSE(rig.is_done(second));
+    end(second, Failure::draining);
+    CHECK(second->failure == Failure::draining);
+    end(first, Failure::none);  // crossed its answer
+    CHECK(rig.port.done.size() == 2);
+    // One that isn't confirmed yet is answered when it is.
+    auto early = std::make_shared<Operation>();
+    early->name = "a";
+    early->wait_ms = 60'000;
+    rig.replica.submit(early, rig.port);
+    end(early, Failure::none);
+    CHECK(rig.is_done(early));
+    CHECK(early->unchanged);
+
+    rig.port.done.clear();
+    for (int i = 0; i < 10'000; ++i) {
+        rig.poll("n" + std::to_string(i % 100), 0, 60'000);
+    }
+    CHECK(rig.port.done.empty());
+    CHECK(rig.poll("a", 0, 1000)->failure == Failure::overloaded);
+    CHECK(rig.get("a") == fsm::Status::not_found);
+    rig.replica.stop();
+    CHECK(rig.port.done.size() == 10'002);
+    CHECK(std::count_if(rig.port.done.begin(), rig.port.done.end(), [](const auto& operation) {
+              return operation->failure == Failure::draining;
+          }) == 10'000);
 }
 
 TEST_CASE("replica: a node that gets no answer from a leader says that it isn't ready") {

@@ -167,10 +167,39 @@ TEST_CASE("gate: Host") {
     }
 }
 
+TEST_CASE("gate: a target in absolute form says whom it is for") {
+    RequestHead head;
+    const auto check = [&](const std::string& line) {
+        const std::string bytes = line + " HTTP/1.1\r\nHost: other.example\r\n\r\n";
+        const auto refusal = check_head(bytes, GateLimits(), head);
+        return refusal ? refusal->status : 0;
+    };
+    // The views are into what is gone, so the strings are taken at once.
+    const auto parts = [&](const std::string& line) {
+        const std::string bytes = line + " HTTP/1.1\r\nHost: other.example\r\n\r\n";
+        REQUIRE_FALSE(check_head(bytes, GateLimits(), head));
+        return std::string(head.request.host()) + " " + std::string(head.request.target);
+    };
+    CHECK(parts("GET http://localhost:80/v1/values/a?x=1") == "localhost:80 /v1/values/a?x=1");
+    CHECK(parts("GET HTTP://[::1]/") == "[::1] /");
+    CHECK(parts("GET http://a.example") == "a.example /");
+    CHECK(parts("OPTIONS http://a.example") == "a.example *");
+    CHECK(parts("GET /http://a.example/") == "other.example /http://a.example/");
+    CHECK(parts("GET /") == "other.example /");  // nothing stays from the last
+    for (const char* target :
+         {"http://", "http:///", "http://user@a.example/", "http://a.example?x=1", "http:/a/",
+          "https://a.example/", "http://a:b/", "ws://a.example/", "a.example:80"}) {
+        CAPTURE(target);
+        CHECK(check("GET "s + target) == 400);
+    }
+    CHECK(check("CONNECT a.example:80") == 400);
+    CHECK(status_of("GET http://a.example/ HTTP/1.1\r\n\r\n") == 400);  // Host all the same
+}
+
 TEST_CASE("gate: the request line") {
     CHECK(status_of(get("/")) == 0);
     CHECK(status_of(get("/v1/values/a%20b?x=1&y=[2]|")) == 0);
-    for (const char* target : {"http://localhost/", "localhost:80", "v1", "*", "/a b", "/a#b",
+    for (const char* target : {"https://localhost/", "localhost:80", "v1", "*", "/a b", "/a#b",
                                "/a\tb", "/\xc3\xa4", "", "/a\x7f", "?a"}) {
         CAPTURE(target);
         CHECK(status_of(get(target)) == 400);

@@ -54,6 +54,40 @@ TEST_CASE("GET: 200, 304, 404") {
     CHECK(api.status("GET", "/v1/values/a", {{"If-None-Match", "9"}}) == 400);
 }
 
+TEST_CASE("GET with after: a long poll") {
+    ApiHarness api;
+    const fsm::Index index = api.put("a", "1");
+    const std::string after = "?after=" + std::to_string(index);
+    for (const std::string path : {"/v1/values/a", "/v1/raw/a"}) {
+        CHECK(api.status("GET", path) == 200);
+        CHECK(api.operation.wait_ms == 0);
+        CHECK(api.status("GET", path + after + "&wait=1.5s") == 304);
+        CHECK(api.operation.wait_ms == 1500);
+        CHECK(api.operation.known_index == index);
+        CHECK(api.header("ETag") == entity_tag(index));
+        CHECK(api.header("Cairn-Consistency") == "linearizable");
+        CHECK(api.exchange.response.body.empty());
+        CHECK(api.status("HEAD", path + after) == 304);
+        CHECK(api.operation.wait_ms == wait_ms_default);
+        CHECK(api.status("GET", path + after + "&wait=60s") == 304);
+        CHECK(api.status("GET", path + "?after=0") == 200);
+        CHECK(api.status("GET", path + "?after=0&wait=1s") == 200);
+        // What is new is an answer like any other, so the conditions count.
+        const std::string tag = entity_tag(index);
+        CHECK(api.status("GET", path + "?after=1000", {{"If-None-Match", tag}}) == 304);
+        CHECK(api.status("GET", path + "?after=1000", {{"If-Match", "\"1000\""}}) == 412);
+    }
+    CHECK(api.status("GET", "/v1/values/b?after=0") == 304);
+    CHECK(api.header("ETag").empty());
+    CHECK(api.status("GET", "/v1/values/b?after=7") == 404);
+    api.failure = Failure::draining;
+    CHECK(api.status("GET", "/v1/values/a" + after) == 503);
+    api.failure = Failure::none;
+    CHECK(api.status("GET", "/v1/values/a") == 200);
+    CHECK(api.operation.wait_ms == 0);
+    CHECK(api.status("PUT", "/v1/values/a?after=1", {}, R"({"value":"x"})") == 400);
+}
+
 TEST_CASE("GET with If-Match") {
     ApiHarness api;
     CHECK(api.status("GET", "/v1/values/a", {{"If-Match", "*"}}) == 412);
@@ -333,6 +367,27 @@ TEST_CASE("list") {
     }
     CHECK(api.status("PUT", "/v1/values", {}, put_x) == 405);
     CHECK(api.header("Allow") == "GET, HEAD, OPTIONS");
+}
+
+TEST_CASE("list at an index") {
+    ApiHarness api;
+    api.put("a", "1");
+    const fsm::Index index = api.put("b", "1");
+    api.send("GET", "/v1/values?limit=1");
+    CHECK(api.json()["next"] == "a");
+    CHECK(api.json()["index"] == index);
+    CHECK(api.operation.at_index == 0);
+    api.send("GET", "/v1/values?limit=1&after=a&at_index=" + std::to_string(index));
+    CHECK(api.operation.at_index == index);
+    CHECK_FALSE(api.json().contains("index"));
+    api.operation.too_old = true;
+    render(api.operation, api.view, api.exchange);
+    CHECK(api.exchange.response.status == 410);
+    CHECK(api.code() == "NOT_FOUND");
+    for (const char* query : {"at_index=0", "at_index=x", "at_index=", "wait=1s"}) {
+        CHECK(api.status("GET", "/v1/values?"s + query) == 400);
+    }
+    CHECK(api.status("GET", "/v1/values/a?at_index=1") == 400);
 }
 
 TEST_CASE("a list too long in bytes goes on at next") {

@@ -81,18 +81,19 @@ TEST_CASE("value json: lists") {
     const std::vector<fsm::ListItem> items = {{"a", value_of("x", 1)}, {"b", value_of("y", 2, 1)}};
     const auto list = [&](bool more, bool keys_only, std::size_t bytes_max) {
         std::string out;
-        append_list_json(items, more, keys_only, 0, bytes_max, out);
+        append_list_json(items, more, keys_only, 57, 0, bytes_max, out);
         return out;
     };
     CHECK(list(false, false, 1000) ==
           R"({"values":[{"name":"a","value":"x","index":1},{"name":"b","value":"y","index":2,)"
           R"("expire":"1970-01-01T00:00:00.000Z"}]})");
-    CHECK(list(true, true, 1000) == R"({"values":[{"name":"a","index":1},{"name":"b","index":2,)"
-                                    R"("expire":"1970-01-01T00:00:00.000Z"}],"next":"b"})");
+    CHECK(list(true, true, 1000) ==
+          R"({"values":[{"name":"a","index":1},{"name":"b","index":2,)"
+          R"("expire":"1970-01-01T00:00:00.000Z"}],"next":"b","index":57})");
     // At least one item, then the bound; where it ends, the list says so.
-    CHECK(list(false, true, 1) == R"({"values":[{"name":"a","index":1}],"next":"a"})");
+    CHECK(list(false, true, 1) == R"({"values":[{"name":"a","index":1}],"next":"a","index":57})");
     std::string empty;
-    append_list_json({}, false, false, 0, 1000, empty);
+    append_list_json({}, false, false, 57, 0, 1000, empty);
     CHECK(empty == R"({"values":[]})");
 }
 
