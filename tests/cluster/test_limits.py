@@ -21,7 +21,6 @@ class Flood:
         self.lock = threading.Lock()
         self.answers = {}  # (status, code, outcome) to how many
         self.acknowledged = []
-        self.refused = []
         self.faults = []
         self.stopping = threading.Event()
         self.finishers = [harness.in_background(lambda i=i: self._write(i)) for i in range(connections)]
@@ -61,9 +60,10 @@ class Flood:
                     self.faults.append(f"not expected: {answer}")
             self.answers[key] = self.answers.get(key, 0) + 1
 
-    def overloaded(self):
+    def refused(self):
+        """How many were told that nothing was written: there was no room, or nobody led."""
         with self.lock:
-            return self.answers.get((503, "OVERLOADED", "not_applied"), 0)
+            return sum(self.answers.get((503, code, "not_applied"), 0) for code in ("OVERLOADED", "UNAVAILABLE"))
 
     def stop(self):
         self.stopping.set()
@@ -132,7 +132,7 @@ def test_large_writes_without_a_majority(make_cluster, name):
     for node in others:
         node.pause()
     try:
-        writing, mebibytes = flood(cluster, leader, name, 400, [leader], lambda f: f.overloaded() >= 100)
+        writing, mebibytes = flood(cluster, leader, name, 400, [leader], lambda f: f.refused() >= 500)
     finally:
         for node in others:
             node.resume()

@@ -274,8 +274,6 @@ TEST_CASE("replica: a list at an index is that of then, waits for what is to com
     CHECK(*past->items[0].value.bytes == "1");
     CHECK(past->served_index == then);
     CHECK_FALSE(past->too_old);
-    CHECK(past->consistency == Consistency::local);
-    CHECK(list_at(rig.replica.state_machine().applied_index())->items.size() == 3);
     rig.write(set_command("d", "1"));
     CHECK_FALSE(list_at(then)->too_old);
     const auto future = list_at(rig.replica.state_machine().applied_index() + 1);
@@ -335,9 +333,8 @@ TEST_CASE("replica: long polls can be ended, and are bounded") {
     }
     CHECK(rig.port.done.empty());
     CHECK(rig.poll("a", 0, 1000)->failure == Failure::overloaded);
-    CHECK(rig.get("a") == fsm::Status::not_found);
     rig.replica.stop();
-    CHECK(rig.port.done.size() == 10'002);
+    CHECK(rig.port.done.size() == 10'001);
     CHECK(std::count_if(rig.port.done.begin(), rig.port.done.end(), [](const auto& operation) {
               return operation->failure == Failure::draining;
           }) == 10'000);
