@@ -68,6 +68,7 @@ class DiskThread::Impl {
  public:
     Impl(std::unique_ptr<Wal> wal, Report report, OnFailure on_failure)
         : wal_(std::move(wal)), report_(std::move(report)), on_failure_(std::move(on_failure)) {
+        note_log();
         thread_ = std::thread([this] { run(); });
     }
 
@@ -103,7 +104,16 @@ class DiskThread::Impl {
                 .batches = batches_.load(std::memory_order_relaxed),
                 .append_ns_total = append_ns_total_.load(std::memory_order_relaxed),
                 .append_ns_max = append_ns_max_.load(std::memory_order_relaxed),
-                .disk_full = disk_full_.load(std::memory_order_relaxed)};
+                .append_durations = append_durations_.figures(),
+                .log = {.segments = segments_.value(),
+                        .file_bytes = file_bytes_.value(),
+                        .written_bytes = written_bytes_.value()},
+                .disk_full = disk_full()};
+    }
+
+    bool disk_full() const { return disk_full_.load(std::memory_order_relaxed); }
+    std::int64_t recent_append_ns() const {
+        return static_cast<std::int64_t>(recent_append_ns_.value());
     }
 
  private:
@@ -264,6 +274,7 @@ class DiskThread::Impl {
         if (!released) {
             fail("write-ahead log: recycling a segment failed: " + released.error().message());
         }
+        note_log();
         return released.has_value();
     }
 
@@ -293,10 +304,22 @@ class DiskThread::Impl {
             std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count());
         appends_.fetch_add(1, std::memory_order_relaxed);
         append_ns_total_.fetch_add(ns, std::memory_order_relaxed);
+        append_durations_.observe(static_cast<std::int64_t>(ns));
+        // The last eight or so count.
+        const std::uint64_t before = recent_append_ns_.value();
+        recent_append_ns_.set(before == 0 ? ns : before - before / 8 + ns / 8);
+        note_log();
         // Only this thread writes it.
         if (ns > append_ns_max_.load(std::memory_order_relaxed)) {
             append_ns_max_.store(ns, std::memory_order_relaxed);
         }
+    }
+
+    void note_log() {
+        const WalFigures log = wal_->figures();
+        segments_.set(log.segments);
+        file_bytes_.set(log.file_bytes);
+        written_bytes_.set(log.written_bytes);
     }
 
     void note_disk_full(bool full) {
@@ -345,6 +368,11 @@ class DiskThread::Impl {
     std::atomic<std::uint64_t> append_ns_total_{0};
     std::atomic<std::uint64_t> append_ns_max_{0};
     std::atomic<bool> disk_full_{false};
+    DurationHistogram append_durations_;
+    Counter recent_append_ns_;
+    Counter segments_;
+    Counter file_bytes_;
+    Counter written_bytes_;
 
     std::thread thread_;
 };
@@ -376,6 +404,14 @@ void DiskThread::reset_log(GroupId group, Index log_start) {
 
 void DiskThread::stop() {
     impl_->stop();
+}
+
+bool DiskThread::is_full() const {
+    return impl_->disk_full();
+}
+
+std::int64_t DiskThread::recent_append_ns() const {
+    return impl_->recent_append_ns();
 }
 
 DiskStatistics DiskThread::statistics() const {

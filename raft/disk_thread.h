@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "raft/statistics.h"
 #include "raft/storage.h"
 #include "raft/wal.h"
 
@@ -35,6 +36,8 @@ struct DiskStatistics {
     std::uint64_t batches = 0;  // persistence batches in them
     std::uint64_t append_ns_total = 0;
     std::uint64_t append_ns_max = 0;
+    DurationFigures append_durations;
+    WalFigures log;
     // There is no room for the segment after the current one.
     bool disk_full = false;
 };
@@ -60,7 +63,8 @@ class DiskThread final : public Storage {
     // and durable with the next one at the latest.
     void reset_log(GroupId group, Index log_start) override;
     // From any thread.
-    bool is_full() const override { return statistics().disk_full; }
+    bool is_full() const override;
+    std::int64_t recent_append_ns() const override;
     // Writes what was submitted and ends the thread; what a full disk holds up is dropped, it was
     // never reported. Idempotent. Afterwards submissions are ignored.
     void stop();

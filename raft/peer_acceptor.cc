@@ -343,6 +343,7 @@ net::awaitable<void> PeerAcceptor::receive_frames(std::shared_ptr<PeerAcceptor> 
             co_return;
         }
         connection->reader.commit(bytes_read);
+        self->events_.on_bytes_received(connection->hello.from, bytes_read);
         const bool good = self->deliver(*connection);
         if (!good) {
             co_return;

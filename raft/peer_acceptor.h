@@ -31,6 +31,8 @@ class PeerAcceptorEvents {
     // A peer's connection is accepted, or a peer's accepted connection has ended.
     virtual void on_peer_heard(const Hello& hello) = 0;
     virtual void on_peer_lost(NodeId peer) = 0;
+    // So many bytes came from it, for metrics.
+    virtual void on_bytes_received(NodeId peer, std::size_t bytes) = 0;
 };
 
 class PeerAcceptor : public std::enable_shared_from_this<PeerAcceptor> {

@@ -129,6 +129,7 @@ PeerLink::WriteOutcome PeerLink::write_now() {
         if (written >= 0) {
             outbox_.consume(static_cast<std::uint64_t>(written));
             written_total += static_cast<std::uint64_t>(written);
+            sent_bytes_ += static_cast<std::uint64_t>(written);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return WriteOutcome::would_block;
         } else if (errno != EINTR) {

@@ -54,6 +54,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     std::string peer_address() const { return address_; }
     bool is_up() const { return state_ == State::up; }
     std::uint64_t dropped_frames() const { return dropped_frames_; }
+    std::uint64_t sent_bytes() const { return sent_bytes_; }
+    const Outbox& outbox() const { return outbox_; }
 
  private:
     enum class State { down, up, broken };
@@ -116,6 +118,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     FrameEncoder encoder_;
     Outbox outbox_;
     std::uint64_t dropped_frames_ = 0;
+    std::uint64_t sent_bytes_ = 0;
     LogOnce log_once_;
     Random random_;
 };

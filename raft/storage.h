@@ -5,6 +5,7 @@
 // failure is never reported: the process ends.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -32,6 +33,8 @@ class Storage {
     // There is room for little more: what stores anything is to be refused, so that deletes can
     // still be logged. Clears by itself.
     virtual bool is_full() const { return false; }
+    // How long a write with its sync has taken lately (a moving mean), for people; 0: not known.
+    virtual std::int64_t recent_append_ns() const { return 0; }
 };
 
 }  // namespace cairn::raft

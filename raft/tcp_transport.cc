@@ -109,6 +109,10 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
             status.heard = acceptor_->hello_of(status.id) != nullptr;
             status.dropped_frames = peer.link->dropped_frames();
             status.disk_id = peer.disk_id;
+            status.sent_bytes = peer.link->sent_bytes();
+            status.received_bytes = peer.received_bytes;
+            status.queued_bytes = peer.link->outbox().bytes();
+            status.queued_frames = peer.link->outbox().frames();
             statuses.push_back(std::move(status));
         }
         return statuses;
@@ -141,6 +145,12 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
         }
     }
 
+    void on_bytes_received(NodeId node, std::size_t bytes) override {
+        if (Peer* peer = find(node)) {
+            peer->received_bytes += bytes;
+        }
+    }
+
     void on_peer_lost(NodeId node) override {
         const auto guest = std::find_if(peers_.begin(), peers_.end(), [node](const Peer& peer) {
             return peer.is_guest && peer.link->peer() == node;
@@ -157,6 +167,7 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
         std::shared_ptr<PeerLink> link;
         std::string http_address;
         std::uint64_t disk_id = 0;
+        std::uint64_t received_bytes = 0;
         bool is_guest = false;  // not a member that this node knows
     };
 

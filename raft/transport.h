@@ -25,6 +25,10 @@ struct PeerStatus {
     bool connected = false;     // our connection to it
     bool heard = false;         // its connection to us
     std::uint64_t dropped_frames = 0;
+    std::uint64_t sent_bytes = 0;      // since the link was made, whatever became of connections
+    std::uint64_t received_bytes = 0;  // likewise
+    std::uint64_t queued_bytes = 0;    // waiting to be sent
+    std::uint64_t queued_frames = 0;
 };
 
 class Transport {

@@ -99,6 +99,12 @@ class Wal::Impl {
     bool has_segment() const { return !segments_.empty(); }
     bool failed() const { return failed_; }
 
+    WalFigures figures() const {
+        return {.segments = segments_.size(),
+                .file_bytes = (segments_.size() + reserves_.size()) * options_.segment_bytes,
+                .written_bytes = written_bytes_};
+    }
+
     IoResult<void> append(std::span<const WalAppend> parts) {
         if (failed_) {
             return errc::make_error_code(errc::io_error);
@@ -289,6 +295,7 @@ class Wal::Impl {
         }
         for (const std::string_view part : parts_) {
             position_ += part.size();
+            written_bytes_ += part.size();
         }
         ++next_sequence_;
         has_append_ = true;
@@ -511,6 +518,7 @@ class Wal::Impl {
     std::uint32_t seed_ = 0;
     std::uint64_t position_ = 0;  // where the next append goes
     std::uint64_t next_sequence_ = 1;
+    std::uint64_t written_bytes_ = 0;
     std::uint64_t epoch_ = 0;  // largest one given away
     bool ended_ = false;       // the last segment takes no more
     bool has_append_ = false;  // the last segment has one, so hard states are at its head
@@ -576,6 +584,10 @@ IoResult<bool> Wal::prepare_reserve(std::uint64_t bytes_max) {
 
 bool Wal::failed() const {
     return impl_->failed();
+}
+
+WalFigures Wal::figures() const {
+    return impl_->figures();
 }
 
 }  // namespace cairn::raft

@@ -58,6 +58,13 @@ struct WalAppend {
     std::span<const Entry> entries;
 };
 
+// How much there is, for metrics.
+struct WalFigures {
+    std::uint64_t segments = 0;       // that hold records
+    std::uint64_t file_bytes = 0;     // of all files, those kept for later use too
+    std::uint64_t written_bytes = 0;  // records written since the log was opened
+};
+
 struct WalGroupState {
     HardState hard_state;
     std::vector<Entry> entries;  // consecutive
@@ -103,6 +110,7 @@ class Wal {
 
     // Whether everything is refused from now on.
     bool failed() const;
+    WalFigures figures() const;
 
  private:
     class Impl;
