@@ -307,6 +307,7 @@ StateMachine::Values::iterator StateMachine::find_for_command(std::string_view n
 void StateMachine::insert(std::string name, Value value) {
     const auto [created, inserted] = values_.try_emplace(std::move(name), std::move(value));
     FSM_INVARIANT(inserted);
+    bytes_ += size_of(*created);
     names_.insert(names_.end(), &*created);  // where it belongs, at once when it is the last
     move_deadline(*created, 0, created->second.deadline_ns);
 }
@@ -329,7 +330,9 @@ void StateMachine::replace(Values::iterator found, std::string name, Value value
     event.name = std::move(name);
     event.value = value;
     move_deadline(*found, found->second.deadline_ns, value.deadline_ns);
+    bytes_ -= size_of(*found);
     event.prev_value = std::exchange(found->second, std::move(value));
+    bytes_ += size_of(*found);
 }
 
 Value StateMachine::remove(Values::iterator found, bool expired, std::vector<Event>& events) {
@@ -337,6 +340,7 @@ Value StateMachine::remove(Values::iterator found, bool expired, std::vector<Eve
         pinned_->preserve(found->first, found->second);
     }
     names_.erase(&*found);
+    bytes_ -= size_of(*found);
     move_deadline(*found, found->second.deadline_ns, 0);
     auto removed = values_.extract(found);
     Event& event = events.emplace_back();

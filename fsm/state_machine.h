@@ -80,6 +80,9 @@ class StateMachine {
     }
     // How many values are held, those included that the bound left to expire.
     std::size_t size() const { return values_.size(); }
+    // Of their names and values together, without what it takes to keep them.
+    std::uint64_t bytes() const { return bytes_; }
+    const IdempotencyTable& kept() const { return kept_; }
 
     // Hash of the whole state, equal exactly when the state is, however it came about. O(n).
     std::uint64_t digest() const;
@@ -125,6 +128,9 @@ class StateMachine {
         }
     };
 
+    static std::uint64_t size_of(const Stored& stored) {
+        return stored.first.size() + stored.second.bytes->size();
+    }
     bool is_overdue(const Value& value) const {
         return value.deadline_ns != 0 && value.deadline_ns <= time_ns_;
     }
@@ -144,6 +150,7 @@ class StateMachine {
     std::set<const Stored*, NameOrder> names_;     // all of values_
     std::set<Deadline, DeadlineOrder> deadlines_;  // those of values_ that aren't permanent
     IdempotencyTable kept_;
+    std::uint64_t bytes_ = 0;
     Index applied_index_ = 0;
     std::int64_t time_ns_ = 0;
     std::int64_t utc_offset_ns_ = 0;

@@ -206,6 +206,7 @@ void App::build_gateways(std::uint64_t files_max) {
             std::make_unique<GatewayPort>(*context, raft_->context(), raft_->replica(), view_));
         raft_->replica().add_port(*ports_.back());
         gateways_.push_back(std::make_unique<Gateway>(*context, *ports_.back(), options));
+        raft_->metrics().add(gateways_.back()->statistics());
     }
 }
 

@@ -32,6 +32,8 @@ enum class Failure : std::uint8_t {
     disk_full,    // a write that stores something, and the leader has no room: 507 DISK_FULL
 };
 
+inline constexpr std::size_t failure_count = 9;
+
 struct MemberStatus {
     std::uint64_t id = 0;
     std::string raft_address;
@@ -43,6 +45,10 @@ struct MemberStatus {
     std::optional<std::uint64_t> match_index;     // known to the leader, and of oneself
     std::optional<std::uint64_t> lag;             // leader's last index minus match_index
     std::optional<std::int64_t> last_contact_ms;  // since the answering node heard from it
+    // Of the link between the answering node and this one.
+    std::optional<std::int64_t> rtt_ns;
+    std::optional<bool> hears;    // what it sends arrives here
+    std::optional<bool> reaches;  // what is sent to it arrives there
 };
 
 struct ClusterStatus {
@@ -56,8 +62,22 @@ struct ClusterStatus {
     std::uint64_t last_index = 0;
     bool ready = false;  // has a leader, has caught up, can write
     std::string not_ready_reason;
+    std::int64_t leader_since_utc_ns = 0;  // as this node learnt of it; 0: nobody leads
+    std::int64_t started_utc_ns = 0;
+    std::uint64_t snapshot_index = 0;
+    std::int64_t disk_ns = 0;  // a write with its sync, lately; 0: not known
     std::vector<MemberStatus> members;
 };
+
+// What a write waited for, by the replica's clock.
+struct WriteTiming {
+    std::int64_t received_ns = 0;  // when the gateway had all of the request
+    std::int64_t started_ns = 0;   // when it was proposed or passed on; 0: it was not
+    std::int64_t commit_ns = 0;    // how long the leader took from its proposal to the commit
+    bool forwarded = false;
+};
+
+struct NodeFigures;
 
 // What became of a change of the membership.
 enum class MembershipOutcome : std::uint8_t {
@@ -91,6 +111,7 @@ struct Operation {
         backup,      // begins one: the answer is `download`
         next_piece,  // of `download`
         end_wait,    // of the long poll `ended`, which answers at once; this itself isn't answered
+        metrics,     // `figures`, and what is made of them in `piece`
     };
 
     Kind kind = Kind::get;
@@ -132,7 +153,9 @@ struct Operation {
     ClusterStatus cluster;             // cluster_status
     std::uint64_t snapshot_index = 0;  // take_snapshot: everything up to it is included
     MembershipOutcome membership = MembershipOutcome::done;  // add_member, remove_member
-    std::string piece;                                       // next_piece
+    std::string piece;                                       // next_piece, metrics
+    std::shared_ptr<NodeFigures> figures;                    // metrics
+    WriteTiming timing;
     std::string error;  // why not, or empty: of what concerns the cluster, and of downloads
 
     // Called once on the gateway's thread, unless the gateway reset it because the client is gone.
@@ -144,6 +167,7 @@ struct EventBatch {
     std::vector<fsm::Event> events;   // in history order
     std::uint64_t applied_index = 0;  // everything up to here has been published
     std::int64_t utc_offset_ns = 0;
+    std::int64_t applied_ns = 0;  // when, by the replica's clock
     // Events before this batch are missing (a snapshot took their place): streams that are open
     // can't go on, but resume from their cursor, which tells them of the gap.
     bool history_lost = false;

@@ -4,6 +4,7 @@
 
 #include "server/http_types.h"
 #include "server/json_text.h"
+#include "server/rfc3339.h"
 
 namespace cairn::server {
 namespace {
@@ -22,6 +23,28 @@ void append(std::string_view name, std::uint64_t number, std::string& out) {
 void append(std::string_view name, std::string_view text, std::string& out) {
     append_key(name, out);
     append_json_string(text, out);
+}
+
+void append(std::string_view name, bool yes, std::string& out) {
+    append_key(name, out);
+    out += yes ? "true" : "false";
+}
+
+void append_time(std::string_view name, std::int64_t utc_ns, std::string& out) {
+    append_key(name, out);
+    out += '"';
+    append_rfc3339(utc_ns, out);
+    out += '"';
+}
+
+// Milliseconds to three places, cut.
+void append_ms(std::string_view name, std::int64_t ns, std::string& out) {
+    const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(ns, 0) / 1000);
+    append_key(name, out);
+    append_number(us / 1000, out);
+    out += '.';
+    const std::string fraction = std::to_string(1000 + us % 1000);
+    out += std::string_view(fraction).substr(1);
 }
 
 // As text: 64 bits don't fit into a JavaScript number, and it isn't one.
@@ -57,6 +80,15 @@ void append_member(const MemberStatus& member, std::string& out) {
         const auto ms = std::max<std::int64_t>(*member.last_contact_ms, 0);
         append("last_contact_ms", static_cast<std::uint64_t>(ms), out);
     }
+    if (member.rtt_ns) {
+        append_ms("rtt_ms", *member.rtt_ns, out);
+    }
+    if (member.hears) {
+        append("hears", *member.hears, out);
+    }
+    if (member.reaches) {
+        append("reaches", *member.reaches, out);
+    }
     out += '}';
 }
 
@@ -73,8 +105,16 @@ void append_cluster_json(const ClusterStatus& status, std::string& out) {
     append("commit_index", status.commit_index, out);
     append("applied_index", status.applied_index, out);
     append("last_index", status.last_index, out);
-    append_key("ready", out);
-    out += status.ready ? "true" : "false";
+    append("snapshot_index", status.snapshot_index, out);
+    append("ready", status.ready, out);
+    append("version", std::string_view(CAIRN_VERSION), out);
+    append_time("started_at", status.started_utc_ns, out);
+    if (status.leader_since_utc_ns != 0) {
+        append_time("leader_since", status.leader_since_utc_ns, out);
+    }
+    if (status.disk_ns != 0) {
+        append_ms("disk_ms", status.disk_ns, out);
+    }
     append_key("members", out);
     out += '[';
     bool first = true;

@@ -7,6 +7,7 @@ namespace cairn::server {
 Connection::Connection(std::shared_ptr<GatewayState> gateway)
     : gateway_(std::move(gateway)), place_(gateway_->connections.size()) {
     gateway_->connections.push_back(this);
+    gateway_->statistics->connections.set(gateway_->connections.size());
 }
 
 void Connection::count_address(const Socket& socket) {
@@ -22,6 +23,7 @@ Connection::~Connection() {
     all[place_] = all.back();
     all[place_]->place_ = place_;
     all.pop_back();
+    gateway_->statistics->connections.set(all.size());
     if (all.empty() && gateway_->on_empty) {
         gateway_->on_empty();
     }

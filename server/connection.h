@@ -18,6 +18,7 @@
 #include "server/body_room.h"
 #include "server/coroutine.h"
 #include "server/gateway_options.h"
+#include "server/gateway_statistics.h"
 #include "server/stream_hub.h"
 
 namespace cairn::server {
@@ -32,7 +33,7 @@ struct GatewayState {
         : executor(gateway_executor),
           backend(gateway_backend),
           options(gateway_options),
-          hub(std::in_place, gateway_backend, gateway_options.streams),
+          hub(std::in_place, gateway_backend, gateway_options.streams, &statistics->streams),
           reading_room(gateway_options.large_bodies_read_max,
                        gateway_options.large_bodies_waiting_max),
           working_room(gateway_options.large_bodies_in_work_max,
@@ -43,6 +44,7 @@ struct GatewayState {
     Executor executor;
     Backend& backend;  // not to be used once hub is gone
     const GatewayOptions options;
+    const std::shared_ptr<GatewayStatistics> statistics = std::make_shared<GatewayStatistics>();
     std::optional<StreamHub> hub;          // none: the gateway has ended
     std::vector<Connection*> connections;  // in no order
     AddressCounts addresses;               // of the connections

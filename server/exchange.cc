@@ -6,6 +6,8 @@ void Exchange::reset() {
     response.reset();
     cors.is_on = false;
     cors.origin.clear();
+    route = 0;
+    method = 0;
     answer = Answer::none;
     name.clear();
     is_write = false;
@@ -58,6 +60,7 @@ void begin_operation(const Exchange& exchange, const ApiOptions& options, Operat
     operation.cluster = {};
     operation.download.reset();
     operation.error.clear();
+    operation.timing = {};
 }
 
 }  // namespace cairn::server

@@ -68,11 +68,16 @@ struct Exchange {
         member_added,
         member_removed,
         backup,
+        metrics,
     };
 
     HttpResponse response;
     StreamRequest stream;
     Cors cors;
+
+    // For who counts and logs: numbers of the route (route_name) and the method (method_names).
+    std::uint8_t route = 0;
+    std::uint8_t method = 0;
 
     Answer answer = Answer::none;
     std::string name;

@@ -56,6 +56,7 @@ void Gateway::Sweeper::sweep() {
             connection->expire();
         }
     }
+    state->statistics->buffered_bytes.set(state->buffered_bytes);
     state->hub->tick(state->now);
 }
 
@@ -101,9 +102,12 @@ void Gateway::take(const std::shared_ptr<GatewayState>& state, Socket socket) {
     }
     const std::string_view refusal = refusal_of(*state, socket);
     if (refusal.empty()) {
+        state->statistics->connections_accepted.add();
         HttpSession::start(state, std::move(socket));
         return;
     }
+    state->statistics->connections_refused.add();
+    state->statistics->count_problem(Code::overloaded);
     // Nothing is kept for it: what the socket doesn't take at once is not said.
     ProblemExtras extras;
     extras.outcome = Outcome::not_applied;

@@ -43,6 +43,7 @@ class Gateway : public SocketTaker {
 
     std::uint16_t port() const { return listener_->port(); }
     std::size_t connection_count() const { return state_->connections.size(); }
+    std::shared_ptr<const GatewayStatistics> statistics() const { return state_->statistics; }
     std::size_t stream_count() const { return state_->hub->size(); }
 
  private:

@@ -7,8 +7,10 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>
 
+#include "server/clock.h"
 #include "server/http_stream_session.h"
 #include "server/router.h"
+#include "server/server_timing.h"
 #include "server/websocket_session.h"
 
 namespace cairn::server {
@@ -168,6 +170,7 @@ Task HttpSession::run(std::shared_ptr<HttpSession> self) {
             }
             session.input_.commit(bytes);
             session.received_bytes_ += bytes;
+            session.gateway_->statistics->received_bytes.add(bytes);
         }
     }
 }
@@ -249,10 +252,12 @@ net::awaitable<bool, Executor> HttpSession::become_stream(HttpSession& session) 
     }
     append_standard_headers(view, nullptr, session.exchange_);
     if (is_websocket) {
+        session.count_answer(101);
         WebSocketSession::start(session.gateway_, std::move(session.socket_), session.input_.view(),
                                 session.exchange_.response.headers,
                                 std::move(session.subscription_));
     } else {
+        session.count_answer(200);
         HttpStreamSession::start(session.gateway_, std::move(session.socket_),
                                  std::move(session.exchange_.response),
                                  session.head_.minor_version > 0, std::move(session.subscription_));
@@ -293,6 +298,7 @@ HttpSession::Step HttpSession::advance() {
         } else if (wants_working_room()) {
             return Step::enter;
         } else {
+            received_ns_ = system_clock().steady_ns();
             switch (decide(head_.request, gateway_->options.api, *operation_, exchange_)) {
                 case Decision::respond:
                     respond(nullptr);
@@ -449,6 +455,12 @@ void HttpSession::answer_operation() {
 // Sends exchange_.response; `asked` is null when the node wasn't asked.
 void HttpSession::respond(const Operation* asked) {
     append_standard_headers(gateway_->backend.view(), asked, exchange_);
+    count_answer(exchange_.response.status);
+    if (asked != nullptr && asked->kind == Operation::Kind::write) {
+        WriteTiming timing = asked->timing;
+        timing.received_ns = received_ns_;
+        append_server_timing(timing, answered_ns_, exchange_.response.server_timing);
+    }
     const bool keep_alive = head_.keep_alive && !gateway_->is_draining();
     append_response(exchange_.response, keep_alive, output_);
     finishing_ = !keep_alive || exchange_.response.close;
@@ -457,10 +469,23 @@ void HttpSession::respond(const Operation* asked) {
 
 // Where the next request would begin isn't known: the last answer on this connection.
 void HttpSession::refuse(HttpResponse response) {
+    gateway_->statistics->count_request(0, 0, response.status, 0);
+    if (response.problem) {
+        gateway_->statistics->count_problem(static_cast<Code>(*response.problem));
+    }
     append_standard_headers(gateway_->backend.view(), response);
     append_response(response, false, output_);
     finishing_ = true;
     leave_rooms();
+}
+
+void HttpSession::count_answer(int status) {
+    answered_ns_ = system_clock().steady_ns();
+    gateway_->statistics->count_request(exchange_.route, exchange_.method, status,
+                                        answered_ns_ - received_ns_);
+    if (exchange_.response.problem) {
+        gateway_->statistics->count_problem(static_cast<Code>(*exchange_.response.problem));
+    }
 }
 
 void HttpSession::end_request() {

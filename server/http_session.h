@@ -77,6 +77,7 @@ class HttpSession : public Connection {
     void stop_watching();
     void refuse(HttpResponse response);
     void respond(const Operation* asked);
+    void count_answer(int status);
     void end_request();
 
     std::size_t reading_room_wanted() const;
@@ -114,6 +115,8 @@ class HttpSession : public Connection {
     std::size_t received_bytes_ = 0;  // of the body, while it is waited for
     TimePoint stage_began_{};
     bool stage_is_timed_ = false;
+    std::int64_t received_ns_ = 0;  // when the request was complete, by the replica's clock
+    std::int64_t answered_ns_ = 0;
     bool wants_continue_ = false;  // 100 Continue, before the body
     bool head_is_stale_ = false;   // the buffer has moved since the head was parsed
     std::string chunked_head_;     // keeps the head while chunks pass through the buffer

@@ -96,8 +96,10 @@ void HttpResponse::reset() {
     status = 200;
     content_type = "application/json";
     headers.clear();
+    server_timing.clear();
     body.clear();
     later_bytes.reset();
+    problem.reset();
     close = false;
     head_only = false;
 }
@@ -135,6 +137,9 @@ void append_response(const HttpResponse& response, bool keep_alive, std::string&
     }
     for (const auto& [name, value] : response.headers) {
         append_header(name, value, out);
+    }
+    if (!response.server_timing.empty()) {
+        append_header("Server-Timing", response.server_timing, out);
     }
     // Said in both cases: to an HTTP/1.0 client that asked for it, keep-alive is news.
     out += keep_alive && !response.close ? "Connection: keep-alive" : "Connection: close";

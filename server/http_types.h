@@ -40,11 +40,13 @@ struct HttpResponse {
     std::string_view content_type = "application/json";  // static storage
     // Beside the ones every answer has. The names are in static storage.
     std::vector<std::pair<std::string_view, std::string>> headers;
+    std::string server_timing;  // the value of that header, or empty
     std::string body;
     // There is no body here, it follows in pieces: its length.
     std::optional<std::uint64_t> later_bytes;
-    bool close = false;      // end the connection after this answer
-    bool head_only = false;  // HEAD: length of the body, but not the body
+    std::optional<std::uint8_t> problem;  // the Code of one, for who counts them
+    bool close = false;                   // end the connection after this answer
+    bool head_only = false;               // HEAD: length of the body, but not the body
 
     void reset();  // as new, but keeps memory
     void add_header(std::string_view name, std::string_view value);

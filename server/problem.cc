@@ -1,5 +1,7 @@
 #include "server/problem.h"
 
+#include <iterator>
+
 #include "server/json_text.h"
 
 namespace cairn::server {
@@ -30,6 +32,7 @@ constexpr CodeFacts code_facts[] = {
     {507, "DISK_FULL"},
     {500, "INTERNAL"},
 };
+static_assert(std::size(code_facts) == code_count);
 
 const CodeFacts& facts_of(Code code) {
     return code_facts[static_cast<std::size_t>(code)];
@@ -76,6 +79,7 @@ void make_problem(Code code, std::string_view detail, const ProblemExtras& extra
                   HttpResponse& response) {
     response.status = extras.status != 0 ? extras.status : status_of(code);
     response.content_type = "application/problem+json";
+    response.problem = static_cast<std::uint8_t>(code);
     response.headers.clear();
     std::string& body = response.body;
     body = "{\"type\":\"about:blank\"";

@@ -5,6 +5,7 @@
 // it is escaped, cut and made UTF-8 here.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -33,6 +34,8 @@ enum class Code : std::uint8_t {
     disk_full,
     internal,
 };
+
+inline constexpr std::size_t code_count = 17;
 
 // What became of a write.
 enum class Outcome : std::uint8_t { none, not_applied, unknown };

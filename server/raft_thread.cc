@@ -68,6 +68,9 @@ RaftThread::RaftThread(const RaftThreadOptions& options, Data data, raft::DataDi
             },
             [] {});
     };
+    options_.replica.on_metrics = [this](const std::shared_ptr<Operation>& operation, Port& port) {
+        make_metrics(operation, port);
+    };
     if (data.log.log_replaced) {
         disk_->reset_log(options_.core.group, data.log.start.base.index + 1);
     }
@@ -79,6 +82,7 @@ RaftThread::RaftThread(const RaftThreadOptions& options, Data data, raft::DataDi
 
 RaftThread::~RaftThread() {
     stop();
+    metrics_.stop();
     runner_->stop();
     disk_->stop();
 }
@@ -90,6 +94,22 @@ std::string RaftThread::start() {
         request_turn();
     }
     return error;
+}
+
+void RaftThread::make_metrics(const std::shared_ptr<Operation>& operation, Port& port) {
+    operation->figures->disk = disk_->statistics();
+    const bool taken =
+        metrics_.submit(operation->figures, [this, operation, &port](const std::string& text) {
+            boost::asio::post(context_, [this, operation, &port, text] {
+                operation->piece = text;
+                port.finished(operation);
+                request_turn();
+            });
+        });
+    if (!taken) {
+        operation->failure = Failure::overloaded;
+        port.finished(operation);
+    }
 }
 
 void RaftThread::request_turn() {

@@ -21,6 +21,7 @@
 #include "raft/snapshot_thread.h"
 #include "raft/tcp_transport.h"
 #include "server/backend.h"
+#include "server/metrics_thread.h"
 #include "server/replica.h"
 
 namespace cairn::server {
@@ -57,11 +58,13 @@ class RaftThread {
 
     boost::asio::io_context& context() { return context_; }
     Replica& replica() { return *replica_; }
+    MetricsThread& metrics() { return metrics_; }
 
  private:
     class Relay;
     class Runner;
 
+    void make_metrics(const std::shared_ptr<Operation>& operation, Port& port);
     void request_turn();
     void schedule_tick();
     void check_hand_over();
@@ -73,6 +76,7 @@ class RaftThread {
     std::unique_ptr<raft::TcpTransport> transport_;
     std::unique_ptr<raft::DiskThread> disk_;
     std::unique_ptr<Runner> runner_;
+    MetricsThread metrics_;
     std::unique_ptr<Replica> replica_;
     bool turn_requested_ = false;
     bool stopped_ = false;

@@ -49,8 +49,10 @@ Replica::Replica(raft::Core core, fsm::StateMachine state, raft::Storage& storag
           node_, transport, options.membership, [this] { return cluster_status(); },
           [this] { hand_over_leadership(); }, options.on_members),
       disk_watch_(options.disk_stall_ns),
+      links_(transport, node_.core().id(), clock.steady_ns()),
       steady_ns_(clock.steady_ns()),
-      leaderless_since_ns_(steady_ns_) {
+      leaderless_since_ns_(steady_ns_),
+      started_utc_ns_(clock.utc_ns()) {
     note_overdue();
     view_.node = node_.core().id();
     lacks_everything_ = node_.core().options().joined && node_.core().log().last_index() == 0;
@@ -79,6 +81,9 @@ void Replica::submit(std::shared_ptr<Operation> operation, Port& port) {
             break;
         case Operation::Kind::next_piece:
             backups_.read(std::move(operation), port, steady_ns_);
+            break;
+        case Operation::Kind::metrics:
+            submit_metrics(std::move(operation), port);
             break;
         case Operation::Kind::get:
         case Operation::Kind::list:
@@ -110,6 +115,9 @@ void Replica::turn() {
     // Not the turn's time: a lease counts from after the last read came.
     reads_.start_turn(clock_.steady_ns());
     const bool more = node_.process();
+    if (apply_began_ns_ != 0) {
+        apply_durations_.observe(clock_.steady_ns() - std::exchange(apply_began_ns_, 0));
+    }
     publish_events();
     snapshots_.turn(steady_ns_);
     membership_.turn(steady_ns_);
@@ -141,6 +149,9 @@ void Replica::tick() {
     steady_ns_ = clock_.steady_ns();
     watch_disk();
     node_.on_tick(steady_ns_);
+    if (links_.is_due(steady_ns_)) {
+        links_.tick(node_.core().configuration().members(), steady_ns_);
+    }
     request_turn_();
 }
 
@@ -196,6 +207,10 @@ void Replica::maybe_propose_clock() {
 }
 
 void Replica::on_committed(const raft::Entry& entry) {
+    if (apply_began_ns_ == 0) {
+        apply_began_ns_ = clock_.steady_ns();
+    }
+    ++applied_entries_;
     const bool command = entry.kind == raft::EntryKind::command;
     const std::size_t events_before = events_.size();
     const fsm::Output output = state_machine_.apply(
@@ -222,6 +237,7 @@ void Replica::on_leadership_changed() {
     spdlog::info("{} in term {}, leader {}", role_text(core.role()), core.term(),
                  core.leader_id() == 0 ? std::string("unknown") : std::to_string(core.leader_id()));
     clock_pending_ = false;
+    note_leader();
     membership_.on_change();
     // Elections that come to nothing don't make the wait begin anew.
     if (core.leader_id() != 0) {
@@ -291,6 +307,10 @@ void Replica::on_application(raft::NodeId from, std::string_view bytes) {
         membership_.on_reply(from, note_.membership_reply());
     } else if (note_.has_transfer_request()) {
         node_.transfer_leadership(note_.transfer_request().target());
+    } else if (note_.has_ping()) {
+        links_.on_ping(from, note_.ping(), clock_.steady_ns());
+    } else if (note_.has_pong()) {
+        links_.on_pong(from, note_.pong(), clock_.steady_ns());
     }
 }
 
@@ -332,6 +352,7 @@ void Replica::publish_events() {
         batch->events = std::move(events_);
         batch->applied_index = state_machine_.applied_index();
         batch->utc_offset_ns = state_machine_.utc_offset_ns();
+        batch->applied_ns = steady_ns_;
         const std::shared_ptr<const EventBatch> shared = std::move(batch);
         for (Port* listener : listeners_) {
             listener->published(shared);
@@ -392,12 +413,6 @@ void Replica::stop() {
     for (Port* port : ports_) {
         port->flush();
     }
-}
-
-ClusterStatus Replica::cluster_status() const {
-    return describe_cluster(node_, transport_.peers(),
-                            {options_.cluster_id, options_.http_address, options_.raft_address,
-                             state_machine_.applied_index(), steady_ns_});
 }
 
 }  // namespace cairn::server

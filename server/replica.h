@@ -8,6 +8,7 @@
 // events.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,11 +20,13 @@
 #include "fsm/history.h"
 #include "fsm/state_machine.h"
 #include "raft/node.h"
+#include "raft/statistics.h"
 #include "raft/transport.h"
 #include "server/backend.h"
 #include "server/backup_service.h"
 #include "server/clock.h"
 #include "server/disk_watch.h"
+#include "server/link_probe.h"
 #include "server/long_polls.h"
 #include "server/membership.h"
 #include "server/port.h"
@@ -53,6 +56,11 @@ struct ReplicaOptions {
     // On the raft thread, for each entry: what it did. For the simulation; none: nobody listens.
     std::function<void(const raft::Entry&, const fsm::Output&, std::span<const fsm::Event>)>
         on_applied;
+    // Makes text of an operation's figures, without keeping the raft thread, and answers it.
+    std::function<void(std::shared_ptr<Operation>, Port&)> on_metrics =
+        [](std::shared_ptr<Operation> operation, Port& port) {
+            port.finished(std::move(operation));
+        };
 };
 
 class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
@@ -138,6 +146,10 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     void fail_read(Read& read, Failure failure);
     void publish_events();
     void sweep();
+    // replica_figures.cc
+    void note_leader();
+    void submit_metrics(std::shared_ptr<Operation> operation, Port& port);
+    void collect(NodeFigures& figures) const;
     std::int64_t leaderless_ns() const;
     ClusterStatus cluster_status() const;
 
@@ -157,6 +169,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     BackupService backups_;
     Membership membership_;
     DiskWatch disk_watch_;
+    LinkProbe links_;
     raft::NodeId handed_to_ = 0;  // last, because of a stalled disk
     std::vector<Transfer> transfers_;
     std::vector<std::shared_ptr<SnapshotRequest>> snapshot_requests_;
@@ -176,6 +189,16 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     std::vector<Port*> listeners_;
     v1::PeerNote note_;
     std::string clock_command_;
+    const std::int64_t started_utc_ns_;
+    raft::NodeId known_leader_ = 0;
+    raft::Term known_term_ = 0;
+    std::int64_t leader_since_utc_ns_ = 0;
+    std::uint64_t leader_changes_ = 0;
+    std::int64_t apply_began_ns_ = 0;  // in this turn; 0: nothing was applied
+    raft::DurationHistogram apply_durations_;
+    std::uint64_t applied_entries_ = 0;
+    std::array<std::uint64_t, 3> reads_served_{};  // by Consistency
+    std::uint64_t failed_reads_ = 0;
     bool removal_told_ = false;
     // Began empty in a cluster that has values, and has not caught up with it once: what it holds
     // is not a state that anybody should be shown.

@@ -104,6 +104,9 @@ void Replica::serve(Read& read) {
                       steady_ns_);
         return;
     }
+    if (operation.kind != Operation::Kind::cluster_status) {
+        ++reads_served_[static_cast<std::size_t>(operation.consistency)];
+    }
     if (operation.kind == Operation::Kind::get) {
         serve_get(read);
         return;
@@ -245,6 +248,7 @@ void Replica::fail_read(Read& read, Failure failure) {
         return;
     }
     read.operation->failure = failure;
+    failed_reads_ += read.operation->kind != Operation::Kind::cluster_status ? 1 : 0;
     if (read.operation->consistency == Consistency::lease) {
         read.operation->consistency = Consistency::linearizable;
     }

@@ -7,6 +7,7 @@
 #include "server/cluster_api.h"
 #include "server/cluster_json.h"
 #include "server/duration.h"
+#include "server/gateway_statistics.h"
 #include "server/host_check.h"
 #include "server/members_api.h"
 #include "server/percent.h"
@@ -34,6 +35,7 @@ enum class Resource : std::uint8_t {
     members,
     member,
     backup,
+    metrics,
     livez,
     readyz,
     page,    // what a person sees in a browser
@@ -44,25 +46,28 @@ struct Route {
     std::string_view path;  // with a name behind it when it is more than "/" and ends with '/'
     Resource resource;
     std::string_view allow;
+    std::string_view shown;  // in metrics and logs
 };
 
 constexpr Route routes[] = {
-    {"/v1/values/", Resource::value, "GET, HEAD, PUT, DELETE, POST, OPTIONS"},
-    {"/v1/raw/", Resource::raw, "GET, HEAD, PUT, DELETE, OPTIONS"},
-    {"/v1/values", Resource::list, "GET, HEAD, OPTIONS"},
-    {"/v1/watch/", Resource::watch, "GET, OPTIONS"},
-    {"/v1/events/", Resource::events, "GET, OPTIONS"},
-    {"/v1/cluster", Resource::cluster, "GET, HEAD, OPTIONS"},
-    {"/v1/cluster/snapshot", Resource::take_snapshot, "POST, OPTIONS"},
-    {"/v1/cluster/backup", Resource::backup, "GET, OPTIONS"},
-    {"/v1/cluster/leader", Resource::transfer, "POST, OPTIONS"},
-    {"/v1/cluster/members", Resource::members, "POST, OPTIONS"},
-    {"/v1/cluster/members/", Resource::member, "DELETE, OPTIONS"},
-    {"/livez", Resource::livez, "GET, HEAD, OPTIONS"},
-    {"/readyz", Resource::readyz, "GET, HEAD, OPTIONS"},
-    {"/", Resource::page, "GET, HEAD, OPTIONS"},
-    {"*", Resource::server, "GET, HEAD, PUT, DELETE, POST, OPTIONS"},
+    {"/v1/values/", Resource::value, "GET, HEAD, PUT, DELETE, POST, OPTIONS", "/v1/values/{name}"},
+    {"/v1/raw/", Resource::raw, "GET, HEAD, PUT, DELETE, OPTIONS", "/v1/raw/{name}"},
+    {"/v1/values", Resource::list, "GET, HEAD, OPTIONS", "/v1/values"},
+    {"/v1/watch/", Resource::watch, "GET, OPTIONS", "/v1/watch/{name}"},
+    {"/v1/events/", Resource::events, "GET, OPTIONS", "/v1/events/{name}"},
+    {"/v1/cluster", Resource::cluster, "GET, HEAD, OPTIONS", "/v1/cluster"},
+    {"/v1/cluster/snapshot", Resource::take_snapshot, "POST, OPTIONS", "/v1/cluster/snapshot"},
+    {"/v1/cluster/backup", Resource::backup, "GET, OPTIONS", "/v1/cluster/backup"},
+    {"/v1/cluster/leader", Resource::transfer, "POST, OPTIONS", "/v1/cluster/leader"},
+    {"/v1/cluster/members", Resource::members, "POST, OPTIONS", "/v1/cluster/members"},
+    {"/v1/cluster/members/", Resource::member, "DELETE, OPTIONS", "/v1/cluster/members/{id}"},
+    {"/metrics", Resource::metrics, "GET, HEAD, OPTIONS", "/metrics"},
+    {"/livez", Resource::livez, "GET, HEAD, OPTIONS", "/livez"},
+    {"/readyz", Resource::readyz, "GET, HEAD, OPTIONS", "/readyz"},
+    {"/", Resource::page, "GET, HEAD, OPTIONS", "/"},
+    {"*", Resource::server, "GET, HEAD, PUT, DELETE, POST, OPTIONS", "*"},
 };
+static_assert(std::size(routes) < route_count_max);
 
 bool is_stream(Resource resource) {
     return resource == Resource::watch || resource == Resource::events;
@@ -171,6 +176,16 @@ Decision decide_status(Exchange::Answer answer, std::string_view query, const Ap
     return Decision::operate;
 }
 
+Decision decide_metrics(std::string_view query, const ApiOptions& options, Operation& operation,
+                        Exchange& exchange) {
+    if (const auto error = parse_parameters(query, Known::timeout, exchange.parameters)) {
+        return respond_invalid(exchange, *error);
+    }
+    exchange.answer = Exchange::Answer::metrics;
+    begin_operation(exchange, options, Operation::Kind::metrics, operation);
+    return Decision::operate;
+}
+
 Decision respond_livez(std::string_view query, Exchange& exchange) {
     if (const auto error = parse_parameters(query, 0, exchange.parameters)) {
         return respond_invalid(exchange, *error);
@@ -256,6 +271,8 @@ Decision dispatch(const HttpRequest& request, const Route& route, std::string_vi
             return decide_remove_member(request, query, encoded_name, options, operation, exchange);
         case Resource::backup:
             return decide_backup(query, options, operation, exchange);
+        case Resource::metrics:
+            return decide_metrics(query, options, operation, exchange);
         case Resource::livez:
             return respond_livez(query, exchange);
         case Resource::page:
@@ -310,6 +327,10 @@ void append_node_headers(const NodeView& view, std::uint64_t index, HttpResponse
 
 }  // namespace
 
+std::string_view route_name(std::size_t number) {
+    return number == 0 || number > std::size(routes) ? "none" : routes[number - 1].shown;
+}
+
 Decision decide(const HttpRequest& request, const ApiOptions& options, Operation& operation,
                 Exchange& exchange) {
     exchange.reset();
@@ -319,6 +340,8 @@ Decision decide(const HttpRequest& request, const ApiOptions& options, Operation
     const auto [path, query] = split_target(request.target);
     std::string_view encoded_name;
     const Route* route = find_route(path, encoded_name);
+    exchange.route = route == nullptr ? 0 : static_cast<std::uint8_t>(route - routes + 1);
+    exchange.method = static_cast<std::uint8_t>(method_number(request.method));
     if (!admit(request, options, route, exchange)) {
         return Decision::respond;
     }
@@ -362,6 +385,10 @@ void render(const Operation& operation, const NodeView& view, Exchange& exchange
             return render_member_added(operation, exchange);
         case Exchange::Answer::member_removed:
             return render_member_removed(operation, exchange);
+        case Exchange::Answer::metrics:
+            exchange.response.content_type = metrics_content_type;
+            exchange.response.body = operation.piece;
+            return;
         case Exchange::Answer::backup:
         case Exchange::Answer::none:
             break;

@@ -14,10 +14,15 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 #include "server/exchange.h"
 
 namespace cairn::server {
+
+// What a route is called in metrics and logs: "/v1/values/{name}"; number 0 is no route, and so is
+// what is beyond the last.
+std::string_view route_name(std::size_t number);
 
 Decision decide(const HttpRequest& request, const ApiOptions& options, Operation& operation,
                 Exchange& exchange);

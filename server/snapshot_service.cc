@@ -71,6 +71,7 @@ void SnapshotService::begin() {
     const raft::LogPosition position =
         node_.core().log().position_at(state_machine_.applied_index());
     auto taking = std::make_shared<Taking>();
+    taking->began_ns = now_ns_;
     taking->meta.cluster_id = cluster_id_;
     taking->meta.group = node_.core().options().group;
     taking->meta.last_included_index = position.index;
@@ -131,6 +132,7 @@ void SnapshotService::write_slices() {
     }
     const std::shared_ptr<Taking> taking = taking_;
     taking->unwritten_bytes += bytes;
+    taking->bytes += bytes;
     const bool queued = run_taking(
         [slice](raft::SnapshotStore& store) { return store.writer().append(*slice).error(); },
         [this, taking, bytes] {
@@ -169,10 +171,13 @@ void SnapshotService::finish_taking(const std::string& error) {
     const std::shared_ptr<Taking> taking = end_taking();
     if (error.empty()) {
         last_index_ = std::max(last_index_, taking->meta.last_included_index);
-        ++taken_count_;
+        ++figures_.taken;
+        figures_.last_bytes = taking->bytes;
+        figures_.last_duration_ns = now_ns_ - taking->began_ns;
         spdlog::info("took a snapshot at index {}", last_index_);
         trim_log();
     } else {
+        ++figures_.failed;
         spdlog::error("can't take a snapshot: {}", error);
         retry_at_ns_ = now_ns_ + limits_.retry_ns;
         abandon_file();
@@ -272,6 +277,7 @@ void SnapshotService::open(const std::shared_ptr<Sending>& sending) {
             } else {
                 sending->meta = sending->reader->meta();
                 sending->content = sending->reader->content();
+                ++figures_.sent;
                 spdlog::info("sending node {} the snapshot at index {} ({} bytes)", sending->peer,
                              sending->meta.last_included_index, sending->content.bytes);
                 pump(sending);
@@ -484,6 +490,7 @@ void SnapshotService::on_received(const raft::InstallSnapshot& chunk, Received& 
     } else {
         storage_.release(group, chunk.last_included.index + 1);
     }
+    ++figures_.installed;
     spdlog::info("installed the leader's snapshot at index {}", chunk.last_included.index);
     // Destroying a large state takes its time, so not here.
     auto old = std::make_shared<fsm::StateMachine>(install_(std::move(*received.machine)));

@@ -58,6 +58,18 @@ class SnapshotRunner {
                      std::function<void()> done) = 0;
 };
 
+// For metrics.
+struct SnapshotFigures {
+    raft::Index last_index = 0;  // of the newest snapshot on disk
+    std::uint64_t taken = 0;
+    std::uint64_t failed = 0;     // to be taken
+    std::uint64_t sent = 0;       // to members, from the first chunk on
+    std::uint64_t installed = 0;  // from the leader
+    // Of the last one that was taken.
+    std::uint64_t last_bytes = 0;
+    std::int64_t last_duration_ns = 0;
+};
+
 class SnapshotService {
  public:
     // `install` replaces the state machine by one that includes everything up to an index, and
@@ -80,7 +92,12 @@ class SnapshotService {
     void on_reply(const raft::InstallSnapshotReply& reply);
 
     raft::Index last_index() const { return last_index_; }
-    std::uint64_t taken_count() const { return taken_count_; }
+    std::uint64_t taken_count() const { return figures_.taken; }
+    SnapshotFigures figures() const {
+        SnapshotFigures figures = figures_;
+        figures.last_index = last_index_;
+        return figures;
+    }
     // Grows while a snapshot that is being taken gets on.
     std::uint64_t written_slices() const { return written_slices_; }
 
@@ -88,6 +105,8 @@ class SnapshotService {
     // Shared with the jobs, which may outlive a snapshot that was abandoned.
     struct Taking {
         raft::SnapshotMeta meta;
+        std::int64_t began_ns = 0;
+        std::uint64_t bytes = 0;
         std::size_t unwritten_bytes = 0;
         std::string error;
         bool read_all = false;
@@ -151,7 +170,7 @@ class SnapshotService {
     std::int64_t retry_at_ns_ = 0;
     raft::Index last_index_ = 0;  // of the newest snapshot on disk
     std::size_t log_bytes_due_;   // so large a log is reason for the next one
-    std::uint64_t taken_count_ = 0;
+    SnapshotFigures figures_;
     std::uint64_t written_slices_ = 0;
     std::shared_ptr<Taking> taking_;
     std::vector<Taken> waiting_;

@@ -24,8 +24,10 @@ void for_each_prefix(const Map& by_prefix, const Lengths& lengths, std::string_v
 
 }  // namespace
 
-StreamHub::StreamHub(Backend& backend, const StreamLimits& limits)
-    : backend_(backend), limits_(limits) {
+StreamHub::StreamHub(Backend& backend, const StreamLimits& limits, StreamStatistics* statistics)
+    : backend_(backend),
+      limits_(limits),
+      statistics_(statistics == nullptr ? own_statistics_ : *statistics) {
     backend_.set_listener(this);
 }
 
@@ -50,7 +52,7 @@ std::shared_ptr<Subscription> StreamHub::subscribe(StreamRequest request) {
         open->after_index = request.cursor->index;
         open->after_position = request.cursor->position;
     }
-    auto subscription = std::make_shared<Subscription>(std::move(request), limits_);
+    auto subscription = std::make_shared<Subscription>(std::move(request), limits_, statistics_);
     open->replay_max = subscription->replay_max();
     open->on_done = [this, reader = subscription.get(), answer = open.get()] {
         opened(*reader, *answer);
@@ -68,6 +70,7 @@ void StreamHub::opened(Subscription& subscription, StreamOpen& answer) {
         return;
     }
     add_reader(subscription);
+    count_open(subscription, true);
     subscription.start(answer);
 }
 
@@ -81,6 +84,7 @@ void StreamHub::unsubscribe(Subscription& subscription) {
         found->second.opening->on_done = nullptr;
     } else if (subscription.state() != Subscription::State::failed) {
         remove_reader(subscription);
+        count_open(subscription, false);
     }
     subscriptions_.erase(found);
 }
@@ -103,6 +107,11 @@ void StreamHub::add_reader(Subscription& subscription) {
         }
     }
     readers.push_back(&subscription);
+}
+
+void StreamHub::count_open(const Subscription& subscription, bool opened) {
+    raft::Counter& open = statistics_.open[subscription.is_watch() ? 0 : 1];
+    open.set(opened ? open.value() + 1 : open.value() - 1);
 }
 
 void StreamHub::remove_reader(Subscription& subscription) {
@@ -152,6 +161,7 @@ void StreamHub::deliver(const fsm::Event& event, std::int64_t utc_offset_ns) {
 
 void StreamHub::on_events(const std::shared_ptr<const EventBatch>& batch) {
     applied_index_ = std::max(applied_index_, batch->applied_index);
+    statistics_.applied_ns = batch->applied_ns;
     if (batch->history_lost) {
         for (auto& [subscription, entry] : subscriptions_) {
             subscription->lose_history();

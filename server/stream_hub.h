@@ -25,7 +25,8 @@ namespace cairn::server {
 class StreamHub : public EventListener {
  public:
     // Registers itself as the backend's listener until it is destroyed.
-    StreamHub(Backend& backend, const StreamLimits& limits);
+    // What it counts goes to `statistics`, if there are any.
+    StreamHub(Backend& backend, const StreamLimits& limits, StreamStatistics* statistics = nullptr);
     ~StreamHub() override;
     StreamHub(const StreamHub&) = delete;
     StreamHub& operator=(const StreamHub&) = delete;
@@ -56,10 +57,13 @@ class StreamHub : public EventListener {
     void opened(Subscription& subscription, StreamOpen& answer);
     void add_reader(Subscription& subscription);
     void remove_reader(Subscription& subscription);
+    void count_open(const Subscription& subscription, bool opened);
     void deliver(const fsm::Event& event, std::int64_t utc_offset_ns);
 
     Backend& backend_;
     StreamLimits limits_;
+    StreamStatistics own_statistics_;
+    StreamStatistics& statistics_;
     std::unordered_map<Subscription*, Entry> subscriptions_;
     ReadersByName by_name_;
     ReadersByName by_prefix_;

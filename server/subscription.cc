@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "server/clock.h"
 #include "server/stream_message.h"
 
 namespace cairn::server {
@@ -31,8 +32,12 @@ void keep_newest_per_name(std::vector<fsm::Event>& replay) {
 
 }  // namespace
 
-Subscription::Subscription(StreamRequest request, const StreamLimits& limits)
-    : request_(std::move(request)), limits_(limits), cursor_(request_.cursor) {}
+Subscription::Subscription(StreamRequest request, const StreamLimits& limits,
+                           StreamStatistics& statistics)
+    : request_(std::move(request)),
+      limits_(limits),
+      statistics_(statistics),
+      cursor_(request_.cursor) {}
 
 void Subscription::start(StreamOpen& answer) {
     const fsm::Cursor applied{answer.applied_index};
@@ -48,6 +53,7 @@ void Subscription::start(StreamOpen& answer) {
         }
     } else if (answer.gap) {
         // Until the last of the present values is sent, resuming has to begin anew.
+        statistics_.gaps.add();
         const bool nothing_follows = answer.present.empty() && request_.prefix;
         owed_.emplace_back(Gap{nothing_follows ? applied : *request_.cursor});
         owe_present(answer.present, &*request_.cursor, applied);
@@ -130,9 +136,11 @@ MessageText Subscription::next() {
         }
         queue_bytes_ -= front.text->size();
         text = std::move(front.text);
+        count_lag(front.applied_ns);
         cursor_ = front.place;
         queue_.pop_front();
     }
+    statistics_.messages.add(text ? 1 : 0);
     active_ = active_ || text;
     return text;
 }
@@ -141,6 +149,8 @@ void Subscription::push(std::string_view name, MessageText text, const fsm::Curs
     seen_ = place;
     const bool conflates_names = is_watch() && request_.prefix;
     if (is_watch() && !request_.prefix) {
+        const bool had_value = !queue_.empty() && queue_.back().applied_ns != 0;
+        statistics_.conflated.add(had_value ? 1 : 0);
         queue_.clear();
         queue_bytes_ = 0;
     } else if (conflates_names) {
@@ -151,17 +161,27 @@ void Subscription::push(std::string_view name, MessageText text, const fsm::Curs
             queue_bytes_ -= older->text->size();
             newest_.erase(found);
             queue_.erase(older);
+            statistics_.conflated.add();
         }
     }
-    append(conflates_names ? name : std::string_view(), std::move(text), place);
+    append(conflates_names ? name : std::string_view(), std::move(text), place,
+           statistics_.applied_ns);
+}
+
+// Called when the message is taken, to be written at once.
+void Subscription::count_lag(std::int64_t applied_ns) {
+    if (applied_ns != 0) {
+        statistics_.lag.observe(system_clock().steady_ns() - applied_ns);
+    }
 }
 
 void Subscription::push_progress(MessageText text, const fsm::Cursor& place) {
     seen_ = place;
-    append({}, std::move(text), place);
+    append({}, std::move(text), place, 0);
 }
 
-void Subscription::append(std::string_view name, MessageText text, const fsm::Cursor& place) {
+void Subscription::append(std::string_view name, MessageText text, const fsm::Cursor& place,
+                          std::int64_t applied_ns) {
     const std::size_t count_max =
         is_watch() ? limits_.watch_queue_names_max : limits_.events_queue_messages_max;
     const std::size_t bytes_max =
@@ -173,7 +193,7 @@ void Subscription::append(std::string_view name, MessageText text, const fsm::Cu
         return;
     }
     queue_bytes_ += text->size();
-    queue_.push_back(Queued{std::string(name), std::move(text), place});
+    queue_.push_back(Queued{std::string(name), std::move(text), place, applied_ns});
     if (!name.empty()) {
         newest_.emplace(queue_.back().name, std::prev(queue_.end()));
     }
@@ -188,6 +208,7 @@ void Subscription::lose_history() {
 }
 
 void Subscription::overflow() {
+    statistics_.overflowed.add();
     state_ = State::overflowed;
     newest_.clear();
     queue_.clear();

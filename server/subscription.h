@@ -32,6 +32,7 @@
 #include "fsm/name_hash.h"
 #include "server/backend.h"
 #include "server/exchange.h"
+#include "server/gateway_statistics.h"
 #include "server/stream_message.h"
 
 namespace cairn::server {
@@ -59,7 +60,7 @@ class Subscription {
         overflowed,
     };
 
-    Subscription(StreamRequest request, const StreamLimits& limits);
+    Subscription(StreamRequest request, const StreamLimits& limits, StreamStatistics& statistics);
 
     const StreamRequest& request() const { return request_; }
     bool is_watch() const { return request_.kind == StreamRequest::Kind::watch; }
@@ -121,17 +122,21 @@ class Subscription {
         std::string name;  // watch of a prefix: the key of newest_; else empty
         MessageText text;
         fsm::Cursor place;
+        std::int64_t applied_ns = 0;  // 0: it tells of nothing that happened
     };
 
     void owe_present(std::vector<fsm::ListItem>& present, const fsm::Cursor* all_but_last,
                      const fsm::Cursor& last);
     MessageText render(const Owed& owed, fsm::Cursor& place) const;
-    void append(std::string_view name, MessageText text, const fsm::Cursor& place);
+    void append(std::string_view name, MessageText text, const fsm::Cursor& place,
+                std::int64_t applied_ns);
+    void count_lag(std::int64_t applied_ns);
     void overflow();
     void signal();
 
     StreamRequest request_;
     StreamLimits limits_;
+    StreamStatistics& statistics_;
     State state_ = State::opening;
     Failure failure_ = Failure::none;
     std::optional<fsm::Cursor> cursor_;

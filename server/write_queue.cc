@@ -88,6 +88,7 @@ void WriteQueue::let_go(Write& write) {
 }
 
 void WriteQueue::start_turn(std::int64_t now_ns, bool disk_full) {
+    now_ns_ = now_ns;
     if (queued_.empty()) {
         return;
     }
@@ -131,6 +132,7 @@ void WriteQueue::propose_queued(std::int64_t now_ns) {
     for (std::size_t i = 0; i < taken; ++i) {
         let_go(queued_[i]);
         queued_[i].command = {};
+        queued_[i].started_ns = now_ns;
         waiting_.push_back({proposed.first_index + i, proposed.term, std::move(queued_[i])});
     }
     queued_.erase(queued_.begin(), queued_.begin() + static_cast<std::ptrdiff_t>(taken));
@@ -167,6 +169,8 @@ void WriteQueue::forward_queued(std::int64_t now_ns) {
             !send_forward(next_forward_id_ + 1, write, leader, now_ns)) {
             break;
         }
+        write.started_ns = now_ns;
+        write.forwarded = true;
         forwarded_.push_back({++next_forward_id_, leader, std::move(write), 0});
         ++sent;
     }
@@ -196,6 +200,7 @@ void WriteQueue::on_forward_reply(raft::NodeId from, v1::ForwardReply& reply, st
     switch (reply.outcome()) {
         case v1::ForwardReply::APPLIED: {
             const auto output = fsm::decode_output(std::move(*reply.mutable_output()));
+            write.commit_ns = static_cast<std::int64_t>(reply.commit_ns());
             // An answer that can't be read leaves the outcome open.
             finish(write, output ? Failure::none : Failure::interrupted,
                    output ? &*output : nullptr, reply.entry_index());
@@ -246,6 +251,8 @@ void WriteQueue::on_committed(const raft::Entry& entry, const fsm::Output& outpu
            (waiting_.front().index <= entry.index || waiting_.front().term < entry.term)) {
         Waiter& waiter = waiting_.front();
         if (waiter.index == entry.index && waiter.term == entry.term) {
+            waiter.write.commit_ns = now_ns_ - waiter.write.started_ns;
+            commit_durations_.observe(waiter.write.commit_ns);
             finish(waiter.write, Failure::none, &output, entry.index);
         } else {
             finish(waiter.write, Failure::dropped, nullptr, 0);
@@ -314,6 +321,18 @@ void WriteQueue::fail_all() {
     forwarded_.clear();
 }
 
+WriteQueue::Figures WriteQueue::figures() const {
+    Figures figures;
+    figures.queued = queued_.size();
+    figures.committing = waiting_.size();
+    figures.forwarded = forwarded_.size();
+    figures.held_bytes = held_bytes_;
+    figures.finished = finished_;
+    figures.for_peers = finished_for_peers_;
+    figures.commit = commit_durations_.figures();
+    return figures;
+}
+
 void WriteQueue::finish(Write& write, Failure failure, const fsm::Output* output,
                         raft::Index index) {
     if (write.done) {
@@ -322,13 +341,18 @@ void WriteQueue::finish(Write& write, Failure failure, const fsm::Output* output
     write.done = true;
     let_go(write);
     if (write.origin != 0) {
+        ++finished_for_peers_;
         reply_to_peer(write, failure, output, index);
         return;
     }
     if (!write.operation) {
         return;
     }
+    ++finished_[static_cast<std::size_t>(failure)];
     write.operation->failure = failure;
+    write.operation->timing.started_ns = write.started_ns;
+    write.operation->timing.commit_ns = write.commit_ns;
+    write.operation->timing.forwarded = write.forwarded;
     if (output != nullptr) {
         write.operation->output = *output;
     }
@@ -345,6 +369,7 @@ void WriteQueue::reply_to_peer(const Write& write, Failure failure, const fsm::O
     reply.set_outcome(outcome_of(failure));
     if (output != nullptr) {
         reply.set_entry_index(index);
+        reply.set_commit_ns(static_cast<std::uint64_t>(std::max<std::int64_t>(write.commit_ns, 0)));
         fsm::encode_output(*output, *reply.mutable_output());
     }
     note_.SerializeToString(&note_bytes_);

@@ -10,6 +10,7 @@
 // every node's clients.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -19,6 +20,7 @@
 #include "cairn/server/v1/command.pb.h"
 #include "fsm/state_machine.h"
 #include "raft/node.h"
+#include "raft/statistics.h"
 #include "raft/transport.h"
 #include "server/port.h"
 
@@ -74,6 +76,19 @@ class WriteQueue {
     std::size_t waiting() const { return waiting_.size(); }
     std::size_t held_bytes() const { return held_bytes_; }
 
+    // For metrics.
+    struct Figures {
+        std::uint64_t queued = 0;      // for a leader, or for this turn
+        std::uint64_t committing = 0;  // in the log
+        std::uint64_t forwarded = 0;   // at the leader
+        std::uint64_t held_bytes = 0;
+        std::array<std::uint64_t, failure_count> finished{};  // this node's clients', by Failure
+        std::uint64_t for_peers = 0;                          // answered to those who passed it on
+        raft::DurationFigures commit;                         // from the proposal on
+    };
+    Figures figures() const;
+    const WriteLimits& limits() const { return limits_; }
+
  private:
     struct Write {
         // A gateway's write has operation and port, a peer's has origin and origin_id, the
@@ -85,7 +100,10 @@ class WriteQueue {
         std::string command;  // of a peer or the replica
         std::int64_t deadline_ns = 0;
         std::int64_t held_since_ns = 0;
-        std::size_t held_bytes = 0;  // counted in held_bytes_
+        std::int64_t started_ns = 0;  // when it was proposed or passed on; 0: not yet
+        std::int64_t commit_ns = 0;   // how long that took from the proposal on
+        std::size_t held_bytes = 0;   // counted in held_bytes_
+        bool forwarded = false;
         bool done = false;
 
         std::string& bytes() { return operation ? operation->command : command; }
@@ -118,6 +136,7 @@ class WriteQueue {
     raft::Transport& transport_;
     WriteLimits limits_;
     std::vector<Write> queued_;
+    std::int64_t now_ns_ = 0;     // of this turn
     std::size_t held_bytes_ = 0;  // of commands that are queued or forwarded
     std::vector<raft::Payload> payloads_;
     std::deque<Waiter> waiting_;       // by term, then index
@@ -127,6 +146,9 @@ class WriteQueue {
     std::int64_t ask_again_ns_ = 0;
     v1::PeerNote note_;
     std::string note_bytes_;
+    std::array<std::uint64_t, failure_count> finished_{};
+    std::uint64_t finished_for_peers_ = 0;
+    raft::DurationHistogram commit_durations_;
 };
 
 }  // namespace cairn::server

@@ -1,5 +1,7 @@
 """What the cluster says about itself."""
-from client import wait_until
+import time
+
+from client import parse_time, wait_until
 
 
 def test_livez_and_readyz(cluster):
@@ -59,3 +61,32 @@ def test_livez_does_not_depend_on_a_quorum(make_cluster):
     assert answer.body, answer
     assert client.request("GET", "/livez").status == 200
     assert survivor.status()["leader"] in (0, None), survivor.status()
+
+
+def test_links_and_times(cluster):
+    started = {node.id: node.status()["started_at"] for node in cluster.nodes}
+
+    def links():
+        statuses = {node.id: node.status() for node in cluster.nodes}
+        others = [(node, m) for node, s in statuses.items() for m in s["members"] if m["id"] != node]
+        return all(m.get("hears") and m.get("reaches") and 0 < m.get("rtt_ms", 0) < 1000 for _, m in others)
+
+    wait_until(links, 15, "every node has measured its links to all others")
+    for node in cluster.nodes:
+        status = node.status()
+        assert status["version"] and status["disk_ms"] > 0 and status["snapshot_index"] >= 0, status
+        assert parse_time(started[node.id]) - 5 < parse_time(status["leader_since"]) < time.time() + 5, status
+
+
+def test_a_paused_node_is_not_heard(make_cluster):
+    cluster = make_cluster()
+    paused, other = cluster.followers()
+
+    def link():
+        return [m for m in other.status()["members"] if m["id"] == paused.id][0]
+
+    wait_until(lambda: link().get("reaches"), 15, "it is reached")
+    paused.pause()
+    wait_until(lambda: link()["hears"] is False and not link().get("reaches"), 15, "it is heard no more")
+    paused.resume()
+    wait_until(lambda: link()["hears"] and link()["reaches"], 15, "it is heard again")

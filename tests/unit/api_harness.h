@@ -133,6 +133,9 @@ class ApiHarness {
             case Operation::Kind::next_piece:
             case Operation::Kind::end_wait:
                 break;
+            case Operation::Kind::metrics:
+                operation.piece = "cairn_test 1\n";
+                break;
             case Operation::Kind::add_member:
             case Operation::Kind::remove_member:
                 operation.membership = membership;

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "server/gateway_statistics.h"
 #include "tests/unit/api_harness.h"
 
 namespace {
@@ -51,7 +52,7 @@ TEST_CASE("router: paths that aren't there") {
     for (const char* target :
          {"//", "/index.html", "/..", "/v1", "/v1/", "/v1/value/a", "/v1/valuesa", "/V1/values/a",
           "//v1/values/a", "/v1/raw", "/v1/watch", "/livez/", "/v1/cluster/", "/v2/values/a",
-          "/v1%2Fvalues/a", "/./v1/values/a", "/metrics"}) {
+          "/v1%2Fvalues/a", "/./v1/values/a", "/metrics/"}) {
         CAPTURE(target);
         CHECK(api.status("GET", target) == 404);
         CHECK(api.code() == "NOT_FOUND");
@@ -401,6 +402,23 @@ TEST_CASE("router: cluster and health") {
     api.failure = Failure::draining;
     CHECK(api.status("GET", "/readyz") == 503);
     CHECK(api.status("GET", "/livez") == 200);
+}
+
+TEST_CASE("router: metrics, and the names of routes and methods") {
+    ApiHarness api;
+    CHECK(api.status("GET", "/metrics") == 200);
+    CHECK(api.exchange.response.content_type == metrics_content_type);
+    CHECK(api.exchange.response.body == "cairn_test 1\n");
+    CHECK(route_name(api.exchange.route) == "/metrics");
+    CHECK(api.status("GET", "/metrics?a=1") == 400);
+    api.status("DELETE", "/v1/values/a/b?timeout=1s");
+    CHECK(route_name(api.exchange.route) == "/v1/values/{name}");
+    CHECK(method_names[api.exchange.method] == "DELETE");
+    api.status("BREW", "/v1/cluster/members/4");
+    CHECK(route_name(api.exchange.route) == "/v1/cluster/members/{id}");
+    CHECK(method_names[api.exchange.method] == "other");
+    api.status("GET", "/nothing");
+    CHECK(route_name(api.exchange.route) == "none");
 }
 
 TEST_CASE("router: body limit") {

@@ -256,11 +256,13 @@ void check_state(const StateMachine& machine, const Model& model, Generator& gen
     CHECK(machine.size() == model.values.size());
     CHECK(machine.time_ns() == model.time_ns);
     std::int64_t next_deadline_ns = 0;
+    std::uint64_t bytes = 0;
     std::vector<std::string> expected;
     for (const auto& [name, value] : model.values) {
         const Value* found = machine.get(name);
         REQUIRE(found != nullptr);
         CHECK(text(*found) == value.text());
+        bytes += name.size() + found->bytes->size();
         expected.push_back(name + " " + value.text());
         if (value.deadline_ns != 0 &&
             (next_deadline_ns == 0 || value.deadline_ns < next_deadline_ns)) {
@@ -268,6 +270,7 @@ void check_state(const StateMachine& machine, const Model& model, Generator& gen
         }
     }
     CHECK(machine.next_deadline_ns() == next_deadline_ns);
+    CHECK(machine.bytes() == bytes);
     // All of it in pages of a random size.
     const std::size_t limit = 1 + generator.below(4);
     std::vector<std::string> listed;

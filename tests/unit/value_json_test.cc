@@ -271,19 +271,43 @@ TEST_CASE("cluster json") {
     status.last_index = 10;
     status.ready = true;
     status.members.resize(2);
-    status.members[0] = {1, "a:1", "a:2", true, 0xd15c, "leader", 10, 0, 0};
+    status.leader_since_utc_ns = 1'700'000'000'250'000'000;
+    status.started_utc_ns = 1'700'000'000'000'000'000;
+    status.snapshot_index = 7;
+    status.disk_ns = 1'234'567;
+    status.members[0].id = 1;
+    status.members[0].raft_address = "a:1";
+    status.members[0].http_address = "a:2";
+    status.members[0].disk_id = 0xd15c;
+    status.members[0].state = "leader";
+    status.members[0].match_index = 10;
+    status.members[0].lag = 0;
+    status.members[0].last_contact_ms = 0;
     status.members[1].id = 2;
     status.members[1].voter = false;
     status.members[1].state = "unknown";
+    status.members[1].rtt_ns = 50'999;
+    status.members[1].hears = true;
+    status.members[1].reaches = false;
     std::string out;
     append_cluster_json(status, out);
     CHECK(Json::parse(out) ==
           Json::parse(R"({"cluster_id":"000000000000ab12","node":1,"state":"leader","leader":1,
-            "term":3,"commit_index":9,"applied_index":8,"last_index":10,"ready":true,"members":[
+            "term":3,"commit_index":9,"applied_index":8,"last_index":10,"ready":true,
+            "version":")" CAIRN_VERSION R"(","snapshot_index":7,"disk_ms":1.234,
+            "started_at":"2023-11-14T22:13:20.000Z","leader_since":"2023-11-14T22:13:20.250Z",
+            "members":[
             {"id":1,"raft":"a:1","http":"a:2","role":"voter","state":"leader",
              "disk_id":"000000000000d15c","match_index":10,
              "lag":0,"last_contact_ms":0},
-            {"id":2,"raft":"","role":"learner","state":"unknown"}]})"));
+            {"id":2,"raft":"","role":"learner","state":"unknown","rtt_ms":0.050,
+             "hears":true,"reaches":false}]})"));
+    // What is not known is left out.
+    status = {};
+    out.clear();
+    append_cluster_json(status, out);
+    CHECK(!Json::parse(out).contains("leader_since"));
+    CHECK(!Json::parse(out).contains("disk_ms"));
 }
 
 }  // namespace
