@@ -2,9 +2,9 @@
 // by who answers requests.
 //
 // write() and reopen() are called from any thread and never wait for the disk: lines gather in
-// memory, up to a bound, and a thread of this writes them. What doesn't fit, or can't be written, is
-// dropped and counted; the log says so now and then. stop() writes what it can within a second. A
-// line holds names of values and addresses of clients: who may read the file may know them.
+// memory, up to a bound, and a thread of this writes them. What doesn't fit, or can't be written,
+// is dropped and counted; the log says so now and then. stop() writes what it can within a second.
+// A line holds names of values and addresses of clients: who may read the file may know them.
 #pragma once
 
 #include <chrono>

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 
 #include "raft/read_lease.h"
+#include "server/access_log.h"
 #include "server/gateway.h"
 #include "server/gateway_port.h"
 #include "server/logging.h"
@@ -103,6 +104,7 @@ class App {
     GatewayOptions gateway_options(std::uint64_t files_max) const;
     void build_gateways(std::uint64_t files_max);
     void wait_for_signal();
+    void wait_for_hangup();
     void end_as_removed();
     void begin_drain();
     void drain_gateways();
@@ -111,11 +113,13 @@ class App {
     const ServeOptions& options_;
     NodeData node_data_;
     NodeView view_;
+    std::shared_ptr<AccessLog> access_log_;
     std::unique_ptr<RaftThread> raft_;
     std::vector<GatewayThread> threads_;
     std::vector<std::unique_ptr<GatewayPort>> ports_;
     std::vector<std::unique_ptr<Gateway>> gateways_;
     std::unique_ptr<net::signal_set> signals_;
+    std::unique_ptr<net::signal_set> hangups_;
     std::size_t draining_gateways_ = 0;
 };
 
@@ -154,6 +158,7 @@ RaftThreadOptions App::raft_options() {
         raft.transport.frame_bytes_max, 2 * options_.max_value_bytes + (1U << 20));
     raft.transport.listen_host = address.host;
     raft.transport.listen_port = address.port;
+    raft.access_log = access_log_;
     raft.replica.cluster_id = identity.cluster_id;
     raft.replica.raft_address = address.text();
     raft.replica.http_address = options_.http.text();
@@ -171,6 +176,7 @@ GatewayOptions App::gateway_options(std::uint64_t files_max) const {
     GatewayOptions gateway;
     gateway.host = options_.http.host;
     gateway.port = options_.http.port;
+    gateway.access_log = access_log_;
     gateway.api.max_value_bytes = options_.max_value_bytes;
     gateway.api.default_timeout_ms = options_.default_timeout_ms;
     gateway.api.lease_reads = options_.lease_reads;
@@ -214,6 +220,13 @@ std::optional<StartRefusal> App::start() {
     if (options_.unsafe_no_fsync) {
         spdlog::warn("--unsafe-no-fsync: acknowledged writes can be lost; never for data");
     }
+    if (!options_.access_log.empty()) {
+        std::string error;
+        access_log_ = AccessLog::open(options_.access_log, options_.log_format, error);
+        if (!access_log_) {
+            return StartRefusal{1, error};
+        }
+    }
     const std::uint64_t files_max = raise_file_limit();
     raft_ = std::make_unique<RaftThread>(raft_options(), node_data_.take_data(),
                                          node_data_.directory(), view_);
@@ -239,6 +252,10 @@ std::optional<StartRefusal> App::start() {
 void App::run() {
     signals_ = std::make_unique<net::signal_set>(raft_->context(), SIGTERM, SIGINT);
     wait_for_signal();
+    if (access_log_) {
+        hangups_ = std::make_unique<net::signal_set>(raft_->context(), SIGHUP);
+        wait_for_hangup();
+    }
     for (GatewayThread& thread : threads_) {
         thread.thread = std::thread([context = thread.context.get()] {
             const auto work = net::make_work_guard(*context);
@@ -246,6 +263,16 @@ void App::run() {
         });
     }
     raft_->context().run();
+}
+
+// The file was rotated.
+void App::wait_for_hangup() {
+    hangups_->async_wait([this](const boost::system::error_code& error, int) {
+        if (!error) {
+            access_log_->reopen();
+            wait_for_hangup();
+        }
+    });
 }
 
 void App::wait_for_signal() {
@@ -292,6 +319,9 @@ void App::gateway_drained() {
     }
     raft_->stop();
     signals_->cancel();
+    if (hangups_) {
+        hangups_->cancel();
+    }
     raft_->context().stop();
 }
 

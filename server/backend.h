@@ -119,6 +119,9 @@ struct Operation {
 
     // write: a serialized cairn.server.v1.Command
     std::string command;
+    // write: what names it in the logs of the node that it is passed on to; empty: nothing
+    std::string request_id;
+    std::string trace_id;
 
     // get: `name`; list: `name` is the prefix
     std::string name;

@@ -19,6 +19,8 @@
 #include "server/coroutine.h"
 #include "server/gateway_options.h"
 #include "server/gateway_statistics.h"
+#include "server/random_number.h"
+#include "server/request_trace.h"
 #include "server/stream_hub.h"
 
 namespace cairn::server {
@@ -53,6 +55,7 @@ struct GatewayState {
     std::size_t buffered_bytes = 0;        // of large requests and answers
     BodyRoom reading_room;                 // for large bodies: while they are received
     BodyRoom working_room;                 // and while the node has them
+    RequestIds request_ids{random_number()};
     bool draining = false;
     std::function<void()> on_empty;  // called when the last connection has gone
 };

@@ -61,6 +61,8 @@ void begin_operation(const Exchange& exchange, const ApiOptions& options, Operat
     operation.download.reset();
     operation.error.clear();
     operation.timing = {};
+    operation.request_id.clear();
+    operation.trace_id.clear();
 }
 
 }  // namespace cairn::server

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "server/exchange.h"
@@ -10,6 +11,8 @@
 #include "server/subscription.h"
 
 namespace cairn::server {
+
+class AccessLog;
 
 struct GatewayOptions {
     // Where to listen; a gateway that doesn't lives on the sockets it is given (Gateway::adopt).
@@ -44,6 +47,8 @@ struct GatewayOptions {
     int linger_timeout_ms = 2'000;           // for a client to take the last answer, or a close
     int websocket_idle_timeout_ms = 60'000;  // pinged after half of it
     std::size_t websocket_message_bytes_max = 64 * 1024;  // from a client
+
+    std::shared_ptr<AccessLog> access_log;  // null: none
 
     int drain_timeout_ms = 5'000;
     int sweep_interval_ms = 250;  // how exact the timeouts are

@@ -79,6 +79,8 @@ void HttpSession::expire() {
     if (!idle_ && !finishing_ && !closed_ && output_.empty() && stage_ != Stage::ready) {
         HttpResponse response = refusal_response(408, "The request did not arrive in time.");
         append_standard_headers(gateway_->backend.view(), response);
+        gateway_->statistics->count_request(0, 0, response.status, 0);
+        gateway_->statistics->count_problem(Code::timeout);
         append_response(response, false, output_);
         error_code ignored;  // it is closed in any case
         socket_.write_some(net::buffer(output_), ignored);
@@ -251,13 +253,14 @@ net::awaitable<bool, Executor> HttpSession::become_stream(HttpSession& session) 
         co_return false;
     }
     append_standard_headers(view, nullptr, session.exchange_);
+    const int status = is_websocket ? 101 : 200;
+    session.count_answer(status);
+    session.trace_answer(nullptr, status);
     if (is_websocket) {
-        session.count_answer(101);
         WebSocketSession::start(session.gateway_, std::move(session.socket_), session.input_.view(),
                                 session.exchange_.response.headers,
                                 std::move(session.subscription_));
     } else {
-        session.count_answer(200);
         HttpStreamSession::start(session.gateway_, std::move(session.socket_),
                                  std::move(session.exchange_.response),
                                  session.head_.minor_version > 0, std::move(session.subscription_));
@@ -299,6 +302,7 @@ HttpSession::Step HttpSession::advance() {
             return Step::enter;
         } else {
             received_ns_ = system_clock().steady_ns();
+            trace_ = trace_of(head_.request);
             switch (decide(head_.request, gateway_->options.api, *operation_, exchange_)) {
                 case Decision::respond:
                     respond(nullptr);
@@ -422,6 +426,10 @@ bool HttpSession::take_chunks() {
 void HttpSession::submit() {
     wake_.take();
     clear_deadline();  // the operation has its own
+    if (operation_->kind == Operation::Kind::write) {
+        operation_->request_id = trace_.request_id;
+        operation_->trace_id = trace_.trace_id;
+    }
     operation_->on_done = [this] { wake_.notify(); };
     charge();
     if (gateway_->is_draining()) {
@@ -456,6 +464,7 @@ void HttpSession::answer_operation() {
 void HttpSession::respond(const Operation* asked) {
     append_standard_headers(gateway_->backend.view(), asked, exchange_);
     count_answer(exchange_.response.status);
+    trace_answer(asked, exchange_.response.status);
     if (asked != nullptr && asked->kind == Operation::Kind::write) {
         WriteTiming timing = asked->timing;
         timing.received_ns = received_ns_;
@@ -470,6 +479,16 @@ void HttpSession::respond(const Operation* asked) {
 // Where the next request would begin isn't known: the last answer on this connection.
 void HttpSession::refuse(HttpResponse response) {
     gateway_->statistics->count_request(0, 0, response.status, 0);
+    if (gateway_->options.access_log) {
+        // Of what was not understood nothing is said.
+        head_.request = {};
+        exchange_.reset();
+        trace_ = {};
+        received_ns_ = answered_ns_ = 0;
+        const std::string id = gateway_->request_ids.next();
+        log_answer(nullptr, response.status, id);
+        response.add_header("X-Request-Id", id);
+    }
     if (response.problem) {
         gateway_->statistics->count_problem(static_cast<Code>(*response.problem));
     }

@@ -78,6 +78,10 @@ class HttpSession : public Connection {
     void refuse(HttpResponse response);
     void respond(const Operation* asked);
     void count_answer(int status);
+    // Answers with the request's id and writes the log's line, where there is reason to.
+    void trace_answer(const Operation* asked, int status);
+    void log_answer(const Operation* asked, int status, std::string_view request_id);
+    std::string_view remote_address();
     void end_request();
 
     std::size_t reading_room_wanted() const;
@@ -117,6 +121,8 @@ class HttpSession : public Connection {
     bool stage_is_timed_ = false;
     std::int64_t received_ns_ = 0;  // when the request was complete, by the replica's clock
     std::int64_t answered_ns_ = 0;
+    RequestTrace trace_;           // of the request that is being answered
+    std::string remote_;           // once it was asked for
     bool wants_continue_ = false;  // 100 Continue, before the body
     bool head_is_stale_ = false;   // the buffer has moved since the head was parsed
     std::string chunked_head_;     // keeps the head while chunks pass through the buffer

@@ -291,6 +291,11 @@ void add_gateways(const GatewayStatisticsList& gateways, MetricFamilies& out) {
 void add_process(const NodeFigures& node, const ProcessFigures& process, MetricFamilies& out) {
     out.begin_gauge("cairn_build_info", "Always 1; the label says which version this is.");
     out.add(1.0, {{"version", CAIRN_VERSION}});
+    out.counter("cairn_access_log_lines_total", "Lines written to the access log.",
+                node.access_log_lines);
+    out.counter("cairn_access_log_dropped_total",
+                "Lines of the access log that were lost: a slow or broken file or pipe.",
+                node.access_log_dropped);
     out.gauge("cairn_started_timestamp_seconds", "When this node began to serve.",
               seconds(node.started_utc_ns));
     if (process.cpu_seconds) {

@@ -59,7 +59,10 @@ struct NodeFigures {
     bool disk_stalled = false;
     std::vector<LinkFigures> links;
 
-    raft::DiskStatistics disk;  // filled in by who has the disk
+    // Filled in by who has them.
+    raft::DiskStatistics disk;
+    std::uint64_t access_log_lines = 0;
+    std::uint64_t access_log_dropped = 0;
 };
 
 }  // namespace cairn::server

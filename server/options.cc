@@ -81,6 +81,11 @@ std::string apply_id(Texts texts, ServeOptions& options) {
     return {};
 }
 
+bool holds_control(std::string_view text) {
+    return std::ranges::any_of(
+        text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
 std::string apply_data_dir(Texts texts, ServeOptions& options) {
     const std::string& path = texts.front();
     if (path.empty()) {
@@ -91,8 +96,7 @@ std::string apply_data_dir(Texts texts, ServeOptions& options) {
         return in_quotes(path) + " looks like a flag; write ./" + printable(path) +
                " if it is a directory";
     }
-    const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-    if (std::ranges::any_of(path, control)) {
+    if (holds_control(path)) {
         return in_quotes(path) + " holds a control character";
     }
     options.data_dir = path;
@@ -195,6 +199,22 @@ std::string apply_list(Texts texts, ServeOptions& options) {
             rest.remove_prefix(comma + 1);
         }
     }
+    return {};
+}
+
+std::string apply_access_log(Texts texts, ServeOptions& options) {
+    const std::string& path = texts.front();
+    if (path.empty()) {
+        return "the path is empty";
+    }
+    if (path != "-" && path.starts_with('-')) {
+        return in_quotes(path) + " looks like a flag; write ./" + printable(path) +
+               " if it is a file";
+    }
+    if (holds_control(path)) {
+        return in_quotes(path) + " holds a control character";
+    }
+    options.access_log = path;
     return {};
 }
 
@@ -304,6 +324,10 @@ constexpr auto settings = std::to_array<Setting>({
      "Don't wait for the disk: a crash of the machine loses what\n"
      "was acknowledged. For measuring only, never for data",
      apply_choice<&Options::unsafe_no_fsync>},
+    {"access-log", SettingKind::text, "PATH", "",
+     "A line for every request, appended to this file (SIGHUP opens it\n"
+     "anew) or - for standard output; in the log's format",
+     apply_access_log},
     {"log-level", SettingKind::text, "LEVEL", "info", "trace, debug, info, warn or error",
      apply_log_level},
     {"log-format", SettingKind::text, "FORMAT", "text", "text or json, on stderr",

@@ -59,6 +59,7 @@ struct ServeOptions {
     bool lease_reads = false;
     bool unsafe_no_fsync = false;
 
+    std::string access_log;  // a file, "-" for standard output; empty: none
     LogLevel log_level = LogLevel::info;
     LogFormat log_format = LogFormat::text;
 

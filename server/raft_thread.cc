@@ -6,7 +6,30 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
+#include "server/request_trace.h"
+
 namespace cairn::server {
+namespace {
+
+// A write that another node took from its client and passed on.
+void log_peers_write(AccessLog& log, raft::NodeId node, const WriteQueue::Answered& write) {
+    const std::string remote = "node " + std::to_string(write.origin);
+    AccessLine line;
+    line.time = std::chrono::system_clock::now();
+    line.remote = remote;
+    line.method = "FORWARD";
+    line.status = write.failure == Failure::none ? 200 : 503;
+    line.duration_ns = write.duration_ns;
+    line.node = node;
+    line.index = write.index;
+    // A peer's words are input, too.
+    line.request_id = is_request_id(write.request_id) ? write.request_id : std::string_view();
+    line.trace_id = is_request_id(write.trace_id) ? write.trace_id : std::string_view();
+    line.route = "forward";
+    log.write(line);
+}
+
+}  // namespace
 
 // The transport needs a receiver before the replica, which needs the transport, exists.
 class RaftThread::Relay final : public raft::TransportReceiver {
@@ -71,6 +94,12 @@ RaftThread::RaftThread(const RaftThreadOptions& options, Data data, raft::DataDi
     options_.replica.on_metrics = [this](const std::shared_ptr<Operation>& operation, Port& port) {
         make_metrics(operation, port);
     };
+    if (options_.access_log) {
+        options_.replica.on_peers_write = [log = options_.access_log, node = options_.core.id](
+                                              const WriteQueue::Answered& write) {
+            log_peers_write(*log, node, write);
+        };
+    }
     if (data.log.log_replaced) {
         disk_->reset_log(options_.core.group, data.log.start.base.index + 1);
     }
@@ -98,6 +127,10 @@ std::string RaftThread::start() {
 
 void RaftThread::make_metrics(const std::shared_ptr<Operation>& operation, Port& port) {
     operation->figures->disk = disk_->statistics();
+    if (options_.access_log) {
+        operation->figures->access_log_lines = options_.access_log->lines();
+        operation->figures->access_log_dropped = options_.access_log->dropped_lines();
+    }
     const bool taken =
         metrics_.submit(operation->figures, [this, operation, &port](const std::string& text) {
             boost::asio::post(context_, [this, operation, &port, text] {

@@ -20,6 +20,7 @@
 #include "raft/recovered_log.h"
 #include "raft/snapshot_thread.h"
 #include "raft/tcp_transport.h"
+#include "server/access_log.h"
 #include "server/backend.h"
 #include "server/metrics_thread.h"
 #include "server/replica.h"
@@ -31,6 +32,7 @@ struct RaftThreadOptions {
     raft::TcpTransportOptions transport;
     ReplicaOptions replica;
     int tick_ms = 10;
+    std::shared_ptr<AccessLog> access_log;  // null: none
 };
 
 class RaftThread {

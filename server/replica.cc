@@ -55,6 +55,7 @@ Replica::Replica(raft::Core core, fsm::StateMachine state, raft::Storage& storag
       started_utc_ns_(clock.utc_ns()) {
     note_overdue();
     view_.node = node_.core().id();
+    writes_.on_peers_write = options_.on_peers_write;
     lacks_everything_ = node_.core().options().joined && node_.core().log().last_index() == 0;
 }
 

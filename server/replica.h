@@ -56,6 +56,8 @@ struct ReplicaOptions {
     // On the raft thread, for each entry: what it did. For the simulation; none: nobody listens.
     std::function<void(const raft::Entry&, const fsm::Output&, std::span<const fsm::Event>)>
         on_applied;
+    // Hears of every write that other nodes passed on; none: nobody wants to know.
+    std::function<void(const WriteQueue::Answered&)> on_peers_write;
     // Makes text of an operation's figures, without keeping the raft thread, and answers it.
     std::function<void(std::shared_ptr<Operation>, Port&)> on_metrics =
         [](std::shared_ptr<Operation> operation, Port& port) {

@@ -66,6 +66,10 @@ void WriteQueue::on_forward_request(raft::NodeId from, v1::ForwardRequest& reque
     write.origin_id = request.id();
     write.command = std::move(*request.mutable_command());
     write.deadline_ns = now_ns + request.timeout_ms() * ns_per_ms;
+    if (on_peers_write) {
+        write.request_id = std::move(*request.mutable_request_id());
+        write.trace_id = std::move(*request.mutable_trace_id());
+    }
     admit(std::move(write));
 }
 
@@ -182,6 +186,14 @@ bool WriteQueue::send_forward(std::uint64_t id, Write& write, raft::NodeId leade
     v1::ForwardRequest& request = *note_.mutable_forward_request();
     request.set_id(id);
     request.set_command(write.bytes());
+    request.clear_request_id();
+    request.clear_trace_id();
+    if (!write.operation->request_id.empty()) {
+        request.set_request_id(write.operation->request_id);
+    }
+    if (!write.operation->trace_id.empty()) {
+        request.set_trace_id(write.operation->trace_id);
+    }
     const std::int64_t left_ms = (write.deadline_ns - now_ns) / ns_per_ms;
     request.set_timeout_ms(static_cast<std::uint32_t>(std::max<std::int64_t>(left_ms, 1)));
     note_.SerializeToString(&note_bytes_);
@@ -342,6 +354,11 @@ void WriteQueue::finish(Write& write, Failure failure, const fsm::Output* output
     let_go(write);
     if (write.origin != 0) {
         ++finished_for_peers_;
+        if (on_peers_write) {
+            on_peers_write({write.origin, failure, index,
+                            write.started_ns == 0 ? 0 : now_ns_ - write.started_ns,
+                            write.request_id, write.trace_id});
+        }
         reply_to_peer(write, failure, output, index);
         return;
     }

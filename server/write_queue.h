@@ -13,8 +13,10 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cairn/server/v1/command.pb.h"
@@ -87,6 +89,17 @@ class WriteQueue {
         raft::DurationFigures commit;                         // from the proposal on
     };
     Figures figures() const;
+
+    // Hears of each write of a peer that was answered, for logs. Only where somebody wants to know.
+    struct Answered {
+        raft::NodeId origin = 0;
+        Failure failure = Failure::none;
+        raft::Index index = 0;
+        std::int64_t duration_ns = 0;  // from the proposal on; 0: it was not proposed
+        std::string_view request_id;   // as the peer has it; may be anything
+        std::string_view trace_id;
+    };
+    std::function<void(const Answered&)> on_peers_write;
     const WriteLimits& limits() const { return limits_; }
 
  private:
@@ -97,7 +110,9 @@ class WriteQueue {
         Port* port = nullptr;
         raft::NodeId origin = 0;
         std::uint64_t origin_id = 0;
-        std::string command;  // of a peer or the replica
+        std::string command;     // of a peer or the replica
+        std::string request_id;  // of a peer, likewise the trace
+        std::string trace_id;
         std::int64_t deadline_ns = 0;
         std::int64_t held_since_ns = 0;
         std::int64_t started_ns = 0;  // when it was proposed or passed on; 0: not yet

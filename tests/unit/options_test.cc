@@ -114,6 +114,7 @@ std::vector<Example> examples() {
             {"allowed-origin", "https://a.example", "\"https://a.example\""},
             {"lease-reads", "true", "true"},
             {"unsafe-no-fsync", "true", "true"},
+            {"access-log", "/tmp/a.log", "'/tmp/a.log'"},
             {"log-level", "debug", "'debug'"},
             {"log-format", "json", "\"json\""}};
 }
@@ -147,6 +148,7 @@ ServeOptions expected_of_examples() {
     options.allowed_origins = {"https://a.example"};
     options.lease_reads = true;
     options.unsafe_no_fsync = true;
+    options.access_log = "/tmp/a.log";
     options.log_level = LogLevel::debug;
     options.log_format = LogFormat::json;
     return options;
@@ -496,6 +498,10 @@ TEST_CASE("yes and no") {
 }
 
 TEST_CASE("logs") {
+    CHECK(serve({"--access-log", "-"}).access_log == "-");
+    CHECK(refusal({"--access-log=--log-level"}) ==
+          "--access-log: \"--log-level\" looks like a flag; write ./--log-level if it is a file");
+    CHECK(refusal({"--access-log", "a\nb"}) == "--access-log: \"a\\nb\" holds a control character");
     CHECK(serve({"--log-level=error"}).log_level == LogLevel::error);
     CHECK(refusal({"--log-level", "loud"}) ==
           "--log-level: \"loud\" is not one of trace, debug, info, warn and error");
