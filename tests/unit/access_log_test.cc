@@ -42,6 +42,18 @@ std::string text_of(const std::string& path) {
     return text.str();
 }
 
+template <typename Condition>
+bool comes_true(Condition condition) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > deadline) {
+            return false;
+        }
+        std::this_thread::yield();
+    }
+    return true;
+}
+
 struct Directory {
     Directory() {
         char name[] = "/tmp/cairn-access-XXXXXX";
@@ -100,14 +112,10 @@ TEST_CASE("lines reach the file, and after a rotation the new one") {
     const auto log = AccessLog::open(path, LogFormat::text, error);
     REQUIRE(log);
     log->write(sample_line());
-    while (log->lines() < 1) {
-        std::this_thread::yield();
-    }
+    CHECK(comes_true([&] { return log->lines() == 1; }));
     std::filesystem::rename(path, path + ".1");
     log->reopen();
-    while (!std::filesystem::exists(path)) {
-        std::this_thread::yield();
-    }
+    REQUIRE(comes_true([&] { return std::filesystem::exists(path); }));
     log->write(sample_line());
     log->write(sample_line());
     log->stop();

@@ -9,6 +9,8 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "server/clock.h"
+
 namespace cairn::server {
 namespace {
 
@@ -60,6 +62,7 @@ class FakeBackend : public Backend {
         auto batch = std::make_shared<EventBatch>();
         batch->events = std::move(events);
         batch->applied_index = applied_index;
+        batch->applied_ns = system_clock().steady_ns();
         listener->on_events(batch);
     }
 
@@ -69,7 +72,7 @@ class FakeBackend : public Backend {
 };
 
 struct Bench {
-    explicit Bench(const StreamLimits& limits = {}) : hub(backend, limits) {}
+    explicit Bench(const StreamLimits& limits = {}) : hub(backend, limits, &statistics) {}
 
     std::shared_ptr<Subscription> subscribe(Kind kind, std::string name, bool prefix = false,
                                             std::optional<fsm::Cursor> cursor = std::nullopt) {
@@ -93,6 +96,7 @@ struct Bench {
     }
 
     FakeBackend backend;
+    StreamStatistics statistics;
     StreamHub hub;
 };
 
@@ -518,6 +522,51 @@ TEST_CASE("stream hub: who unsubscribes hears nothing more, others do") {
     bench.backend.publish({created("a/b", 4), created("a", 5)}, 5);
     CHECK_FALSE(streams[1]->has_next());
     CHECK(bench.hub.size() == 0);
+}
+
+TEST_CASE("stream hub: what became of streams is counted") {
+    StreamLimits limits;
+    limits.events_queue_messages_max = 2;
+    Bench bench(limits);
+    const StreamStatistics& counted = bench.statistics;
+    const auto watch = bench.subscribe(Kind::watch, "a");
+    CHECK(counted.open[0].value() == 0);  // not open yet
+    bench.open(1);
+    const auto all = bench.subscribe(Kind::watch, "", true);
+    bench.open(1);
+    const auto slow = bench.subscribe(Kind::events, "a");
+    bench.open(1);
+    CHECK(counted.open[0].value() == 2);
+    CHECK(counted.open[1].value() == 1);
+    take_all(*watch);
+    take_all(*slow);
+    const std::uint64_t taken = counted.messages.value();
+    CHECK(taken == 2);
+    CHECK(counted.lag.figures().count() == 0);  // those are no events
+    for (fsm::Index index = 2; index <= 4; ++index) {
+        bench.backend.publish({updated("a", index)}, index);
+    }
+    CHECK(counted.conflated.value() == 4);  // two of each watch
+    CHECK(counted.overflowed.value() == 1);
+    take_all(*watch);
+    take_all(*all);
+    CHECK(counted.messages.value() == taken + 2);
+    CHECK(counted.lag.figures().count() == 2);
+    CHECK(counted.lag.figures().sum_ns < 60'000'000'000U);
+    bench.subscribe(Kind::events, "a", false, fsm::Cursor{1});
+    bench.open(9, {}, {}, true);
+    CHECK(counted.gaps.value() == 1);
+    bench.hub.unsubscribe(*slow);
+    bench.hub.unsubscribe(*watch);
+    bench.hub.unsubscribe(*watch);
+    CHECK(counted.open[0].value() == 1);
+    CHECK(counted.open[1].value() == 1);
+    // One that never opened was never counted.
+    const auto failed = bench.subscribe(Kind::watch, "a");
+    bench.backend.opens.back()->failure = Failure::timeout;
+    bench.backend.opens.back()->on_done();
+    bench.hub.unsubscribe(*failed);
+    CHECK(counted.open[0].value() == 1);
 }
 
 TEST_CASE("stream hub: there are only so many subscriptions") {
