@@ -33,7 +33,8 @@ int open_file(const std::string& path) {
     if (path == "-") {
         return STDOUT_FILENO;
     }
-    return ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    // Not to wait for a pipe's reader; a file takes no notice.
+    return ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
 }
 
 void append_milliseconds(std::int64_t ns, std::string& out) {
@@ -133,7 +134,7 @@ std::unique_ptr<AccessLog> AccessLog::open(const std::string& path, LogFormat fo
 
 AccessLog::AccessLog(std::string path, LogFormat format, int file)
     : path_(std::move(path)), format_(format), file_(file) {
-    struct stat facts {};
+    struct stat facts{};
     is_file_ = ::fstat(file_, &facts) == 0 && S_ISREG(facts.st_mode);
     thread_ = std::thread([this] { run(); });
 }

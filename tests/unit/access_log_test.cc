@@ -156,6 +156,23 @@ TEST_CASE("a pipe that nobody reads costs lines, not memory, time or the program
     ::close(reader);
 }
 
+TEST_CASE("a pipe whose reader has gone costs lines, not the program") {
+    const Directory directory;
+    const std::string path = directory.path + "/pipe";
+    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+    std::string error;
+    CHECK(!AccessLog::open(path, LogFormat::text, error));  // nobody reads: no waiting for that
+    const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    REQUIRE(reader >= 0);
+    const auto log = AccessLog::open(path, LogFormat::text, error);
+    REQUIRE(log);
+    log->write(sample_line());
+    CHECK(comes_true([&] { return log->lines() == 1; }));
+    ::close(reader);
+    log->write(sample_line());
+    CHECK(comes_true([&] { return log->dropped_lines() == 1; }));
+}
+
 TEST_CASE("a file that can't be opened is said") {
     std::string error;
     CHECK(!AccessLog::open("/nonexistent/log", LogFormat::text, error));
