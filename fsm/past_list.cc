@@ -75,13 +75,19 @@ std::optional<std::vector<ListItem>> list_at(const StateMachine& machine, const 
             first.add(name, value);
         }
     };
+    std::size_t passed_over = 0;
     machine.for_each_stored(prefix, after, [&](std::string_view name, const Value& value) {
         ++looked_at;
         if (value.index <= at) {
             add(name, value);
+        } else {
+            ++passed_over;
         }
-        return !first.is_full();
+        return !first.is_full() && passed_over <= past_changes_max;
     });
+    if (passed_over > past_changes_max) {
+        return std::nullopt;
+    }
     looked_at += history.for_each_after(at, [&](const Event& event) {
         const Value* const ended = ended_by(event);
         if (ended != nullptr && ended->index <= at && event.name > after &&

@@ -16,9 +16,12 @@
 
 namespace cairn::fsm {
 
+// No page is made where more values than this that were written since lie in its way.
+constexpr std::size_t past_changes_max = 20'000;
+
 // As StateMachine::list() was right after entry `at`, which is not after the last one applied; none
-// when the history doesn't reach back to it. `history` is all of the machine's events after its
-// beginning, and has its marks. Adds what it looked at to `looked_at`.
+// when the history doesn't reach back to it, or too much has changed. `history` is all of the
+// machine's events after its beginning, and has its marks. Adds what it looked at to `looked_at`.
 std::optional<std::vector<ListItem>> list_at(const StateMachine& machine, const History& history,
                                              Index at, std::string_view prefix,
                                              std::string_view after, std::size_t limit, bool& more,

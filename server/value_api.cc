@@ -321,8 +321,8 @@ void render_list(const Operation& operation, Exchange& exchange) {
         ProblemExtras extras;
         extras.status = 410;
         respond_problem(exchange, Code::not_found,
-                        "This node no longer knows how it was at this at_index: begin the list "
-                        "again.",
+                        "This node can't tell any more how it was at this at_index: begin the "
+                        "list again.",
                         extras);
         return;
     }

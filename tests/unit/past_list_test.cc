@@ -98,6 +98,19 @@ TEST_CASE("past list: none when the history doesn't go back so far") {
     CHECK(kept.past(5) == Names{{"a", 5}});
 }
 
+TEST_CASE("past list: none when too much has changed, which bounds the time it takes") {
+    Kept kept;
+    kept.set("z");
+    for (std::size_t i = 0; i < past_changes_max; ++i) {
+        kept.set("n" + std::to_string(i));
+    }
+    CHECK(kept.past(1) == Names{{"z", 1}});
+    kept.set("o");
+    CHECK_FALSE(kept.past(1));
+    CHECK(kept.past(1, "z") == Names{{"z", 1}});
+    CHECK(kept.past(1, {}, "n99") == Names{{"z", 1}});
+}
+
 // More than one entry may expire: those left were not to be seen, and are not in the past either.
 TEST_CASE("past list: values that the bound on expiries left") {
     Kept kept;
