@@ -76,7 +76,7 @@ class AccessLog {
 
     mutable std::mutex mutex_;
     std::condition_variable wake_;
-    std::string waiting_;            // guarded by mutex_
+    std::string waiting_;  // guarded by mutex_
     std::uint64_t waiting_lines_ = 0;
     std::uint64_t lines_ = 0;
     std::uint64_t dropped_ = 0;
