@@ -13,6 +13,8 @@
 #include <optional>
 #include <vector>
 
+#include <boost/asio/buffer.hpp>
+
 #include "server/address_counts.h"
 #include "server/backend.h"
 #include "server/body_room.h"
@@ -21,7 +23,9 @@
 #include "server/gateway_statistics.h"
 #include "server/random_number.h"
 #include "server/request_trace.h"
+#include "server/send_turns.h"
 #include "server/stream_hub.h"
+#include "server/stream_source.h"
 
 namespace cairn::server {
 
@@ -29,13 +33,16 @@ using TimePoint = std::chrono::steady_clock::time_point;
 
 class Connection;
 
-struct GatewayState {
+struct GatewayState : std::enable_shared_from_this<GatewayState> {
     GatewayState(const Executor& gateway_executor, Backend& gateway_backend,
                  const GatewayOptions& gateway_options)
         : executor(gateway_executor),
           backend(gateway_backend),
           options(gateway_options),
           hub(std::in_place, gateway_backend, gateway_options.streams, &statistics->streams),
+          turns([this] {
+              net::post(executor, [self = shared_from_this()] { self->turns.run(); });
+          }),
           reading_room(gateway_options.large_bodies_read_max,
                        gateway_options.large_bodies_waiting_max),
           working_room(gateway_options.large_bodies_in_work_max,
@@ -48,6 +55,7 @@ struct GatewayState {
     const GatewayOptions options;
     const std::shared_ptr<GatewayStatistics> statistics = std::make_shared<GatewayStatistics>();
     std::optional<StreamHub> hub;          // none: the gateway has ended
+    SendTurns turns;                       // of the WebSockets
     std::vector<Connection*> connections;  // in no order
     AddressCounts addresses;               // of the connections
     TimePoint now =
@@ -56,6 +64,10 @@ struct GatewayState {
     BodyRoom reading_room;                 // for large bodies: while they are received
     BodyRoom working_room;                 // and while the node has them
     RequestIds request_ids{random_number()};
+    // Lent to whoever receives or sends, until it returns: idle connections hold none.
+    std::vector<char> read_buffer;
+    std::vector<OutgoingFrame> outgoing_frames;
+    std::vector<net::const_buffer> outgoing_buffers;
     bool draining = false;
     std::function<void()> on_empty;  // called when the last connection has gone
 };
@@ -78,6 +90,7 @@ class Connection {
 
  protected:
     void set_deadline(std::chrono::milliseconds from_now) { deadline_ = gateway_->now + from_now; }
+    void set_deadline_at(TimePoint at) { deadline_ = at; }
     void clear_deadline() { deadline_ = TimePoint::max(); }
     // From now on it counts for the address at the other end.
     void count_address(const Socket& socket);

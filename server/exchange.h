@@ -18,6 +18,7 @@
 #include "server/parameters.h"
 #include "server/precondition.h"
 #include "server/problem.h"
+#include "server/stream_message.h"
 #include "server/stream_transport.h"
 #include "server/value_body.h"
 
@@ -45,6 +46,7 @@ struct StreamRequest {
     std::string name;
     bool prefix = false;
     std::optional<fsm::Cursor> cursor;  // resume after this place; none: from now
+    StreamEncoding encoding = StreamEncoding::json;
     StreamTransport transport = StreamTransport::websocket;
     // Whoever reads it goes on by itself where the subscription stopped (Subscription::State), so a
     // replay may come in parts.

@@ -46,6 +46,7 @@ struct GatewayOptions {
     std::size_t bytes_per_second_min = 16 * 1024;
     int linger_timeout_ms = 2'000;           // for a client to take the last answer, or a close
     int websocket_idle_timeout_ms = 60'000;  // pinged after half of it
+    std::uint32_t websocket_control_frames_max = 100;     // from a client, per second
     std::size_t websocket_message_bytes_max = 64 * 1024;  // from a client
 
     std::shared_ptr<AccessLog> access_log;  // null: none

@@ -225,6 +225,9 @@ net::awaitable<bool, Executor> HttpSession::become_stream(HttpSession& session) 
         session.refuse(refusal_response(400, "There is something behind the request to upgrade."));
         co_return false;
     }
+    if (is_websocket) {
+        session.exchange_.stream.encoding = choose_subprotocol(session.head_.request).encoding;
+    }
     session.subscription_ = gateway.hub->subscribe(session.exchange_.stream);
     if (!session.subscription_) {
         render_failure(Failure::overloaded, view.leader.load(), session.exchange_);
@@ -257,15 +260,22 @@ net::awaitable<bool, Executor> HttpSession::become_stream(HttpSession& session) 
     session.count_answer(status);
     session.trace_answer(nullptr, status);
     if (is_websocket) {
-        WebSocketSession::start(session.gateway_, std::move(session.socket_), session.input_.view(),
-                                session.exchange_.response.headers,
-                                std::move(session.subscription_));
+        session.become_websocket(std::make_unique<SingleStream>(
+            std::move(session.subscription_), gateway.options.websocket_message_bytes_max));
     } else {
         HttpStreamSession::start(session.gateway_, std::move(session.socket_),
                                  std::move(session.exchange_.response),
                                  session.head_.minor_version > 0, std::move(session.subscription_));
     }
     co_return true;
+}
+
+void HttpSession::become_websocket(std::unique_ptr<StreamSource> source) {
+    auto handshake = std::make_unique<WebSocketHandshake>();
+    handshake->head = input_.view();
+    handshake->headers = std::move(exchange_.response.headers);
+    handshake->gate = gateway_->options.gate;
+    WebSocketSession::start(gateway_, std::move(socket_), std::move(handshake), std::move(source));
 }
 
 // Closing at once would reset the connection if the client is still sending, and a reset can

@@ -58,6 +58,7 @@ class HttpSession : public Connection {
     static net::awaitable<bool, Executor> send_rest(HttpSession& session, std::size_t sent);
     static net::awaitable<bool, Executor> send_download(HttpSession& session);
     static net::awaitable<bool, Executor> become_stream(HttpSession& session);
+    void become_websocket(std::unique_ptr<StreamSource> source);
     static Task linger(HttpSession& session);
     static net::awaitable<bool, Executor> wait_for_room(HttpSession& session, BodyRoom::Place& room,
                                                         std::size_t bytes);

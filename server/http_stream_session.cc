@@ -124,7 +124,7 @@ Task HttpStreamSession::run(std::shared_ptr<HttpStreamSession> self) {
 bool HttpStreamSession::gather() {
     bool goes_on = !is_draining_;
     while (goes_on && !body_.is_full()) {
-        MessageText message = subscription_->next();
+        SharedMessage message = subscription_->next();
         if (message) {
             body_.add(std::move(message), *subscription_->cursor());
             continue;

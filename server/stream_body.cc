@@ -21,8 +21,8 @@ constexpr std::string_view chunk_end = "\r\n";
 constexpr std::string_view last_chunk = "0\r\n\r\n";
 
 // The one place that knows what a message looks like on these transports.
-std::string_view json_of(const MessageText& message) {
-    return *message;
+std::string_view json_of(const SharedMessage& message) {
+    return message->payload();
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ void StreamBody::add_retry(std::uint64_t ms) {
     }
 }
 
-void StreamBody::add(MessageText message, const fsm::Cursor& cursor) {
+void StreamBody::add(SharedMessage message, const fsm::Cursor& cursor) {
     const std::size_t json_bytes = json_of(message).size();
     if (is_event_stream_) {
         const std::string id = cursor.format();

@@ -29,7 +29,7 @@ class StreamBody {
     // While it is open: these append. The head comes first, when there is one.
     void add_head(std::string_view head) { between_ += head; }
     void add_retry(std::uint64_t ms);  // event stream: how long a client waits to connect again
-    void add(MessageText message, const fsm::Cursor& cursor);
+    void add(SharedMessage message, const fsm::Cursor& cursor);
     void add_end();
     // Enough for one write.
     bool is_full() const;
@@ -46,7 +46,7 @@ class StreamBody {
  private:
     struct Piece {
         std::size_t end;  // of what stands before it, in between_
-        MessageText message;
+        SharedMessage message;
     };
 
     void begin_chunk(std::size_t bytes);

@@ -136,20 +136,22 @@ void StreamHub::remove_reader(Subscription& subscription) {
 
 void StreamHub::deliver(const fsm::Event& event, std::int64_t utc_offset_ns) {
     const fsm::Cursor place = fsm::Cursor::after(event);
-    MessageText as_watch;
-    MessageText as_event;
+    // Each is rendered for the first who wants it so.
+    SharedMessage as_watch[2];
+    SharedMessage as_event[2];
     const auto give = [&](const Readers& readers) {
         for (Subscription* reader : readers) {
             if (!reader->wants(place)) {
                 continue;
             }
             const bool watch = reader->is_watch();
-            MessageText& text = watch ? as_watch : as_event;
-            if (!text) {
-                text = watch ? watch_message(event, utc_offset_ns)
-                             : event_message(event, utc_offset_ns);
+            const StreamEncoding encoding = reader->request().encoding;
+            SharedMessage& message = (watch ? as_watch : as_event)[static_cast<int>(encoding)];
+            if (!message) {
+                message = watch ? watch_message(event, utc_offset_ns, encoding)
+                                : event_message(event, utc_offset_ns, encoding);
             }
-            reader->push(event.name, text, place);
+            reader->push(event.name, message, place);
         }
     };
     const auto exact = by_name_.find(event.name);
@@ -178,7 +180,7 @@ void StreamHub::on_events(const std::shared_ptr<const EventBatch>& batch) {
 void StreamHub::tick(std::chrono::steady_clock::time_point now) {
     const std::chrono::milliseconds interval(limits_.progress_interval_ms);
     const fsm::Cursor newest{applied_index_};
-    MessageText at_newest;
+    SharedMessage at_newest[2];
     for (auto& [subscription, entry] : subscriptions_) {
         if (subscription->state() != Subscription::State::open) {
             continue;
@@ -190,15 +192,17 @@ void StreamHub::tick(std::chrono::steady_clock::time_point now) {
         if (now - subscription->quiet_since < interval) {
             continue;
         }
+        const StreamEncoding encoding = subscription->request().encoding;
         if (subscription->seen() > newest) {
-            subscription->push_progress(progress_message(subscription->seen()),
+            subscription->push_progress(progress_message(subscription->seen(), encoding),
                                         subscription->seen());
             continue;
         }
-        if (!at_newest) {
-            at_newest = progress_message(newest);
+        SharedMessage& message = at_newest[static_cast<int>(encoding)];
+        if (!message) {
+            message = progress_message(newest, encoding);
         }
-        subscription->push_progress(at_newest, newest);
+        subscription->push_progress(message, newest);
     }
 }
 

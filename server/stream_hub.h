@@ -1,5 +1,5 @@
-// All streams of one gateway: hears each batch of events once, renders each event once, and hands
-// the same bytes to every subscription that wants them.
+// All streams of one gateway: hears each batch of events once, renders each event once in
+// each encoding that is wanted, and hands the same bytes to every subscription that wants them.
 //
 // Owned by the gateway thread. Subscriptions are found by exact name and by prefix in time that
 // does not depend on how many there are. A subscription becomes active when the backend's answer to

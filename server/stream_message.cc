@@ -1,54 +1,102 @@
 #include "server/stream_message.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "server/stream_json.h"
+#include "server/stream_protobuf.h"
 
 namespace cairn::server {
 namespace {
 
-template <typename Append>
-MessageText make(Append append) {
-    std::string text;
-    append(text);
-    return std::make_shared<const std::string>(std::move(text));
-}
-
-}  // namespace
-
-MessageText watch_message(const fsm::Event& event, std::int64_t utc_offset_ns) {
-    return make([&](std::string& out) {
-        append_watch_event(event, utc_offset_ns, fsm::Cursor::after(event).format(), out);
-    });
-}
-
-MessageText event_message(const fsm::Event& event, std::int64_t utc_offset_ns) {
-    return make([&](std::string& out) {
-        append_event(event, utc_offset_ns, fsm::Cursor::after(event).format(), out);
-    });
-}
-
-MessageText present_message(const fsm::ListItem& item, std::int64_t utc_offset_ns,
-                            const fsm::Cursor& cursor) {
-    return make([&](std::string& out) {
-        if (item.value.bytes) {
-            append_watch_value(item.name, item.value, utc_offset_ns, cursor.format(), out);
+// One of the messages that say nothing but how far a stream has come.
+template <typename AppendJson, typename AppendProtobuf>
+SharedMessage make_bare(const fsm::Cursor& cursor, StreamEncoding encoding, AppendJson append_json,
+                        AppendProtobuf append_protobuf) {
+    return StreamMessage::make(encoding, [&](std::string& out) {
+        if (encoding == StreamEncoding::json) {
+            append_json(cursor.format(), out);
         } else {
-            append_watch_absent(item.name, cursor.index, false, cursor.format(), out);
+            append_protobuf(cursor.format(), out);
         }
     });
 }
 
-MessageText subscribed_message(const fsm::Cursor& cursor) {
-    return make([&](std::string& out) { append_subscribed(cursor.format(), out); });
+}  // namespace
+
+StreamMessage::StreamMessage(Opcode opcode, std::string_view payload)
+    : bytes_(frame_header_bytes_max, '\0') {
+    bytes_ += payload;
+    write_header(opcode);
 }
 
-MessageText progress_message(const fsm::Cursor& cursor) {
-    return make([&](std::string& out) { append_progress(cursor.format(), out); });
+StreamMessage::StreamMessage(Rendered rendered, StreamEncoding encoding)
+    : bytes_(std::move(rendered.bytes)) {
+    // It may wait for long in many queues.
+    bytes_.shrink_to_fit();
+    write_header(encoding == StreamEncoding::json ? Opcode::text : Opcode::binary);
 }
 
-MessageText gap_message(const fsm::Cursor& cursor) {
-    return make([&](std::string& out) { append_gap(cursor.format(), out); });
+// The header ends where the payload begins.
+void StreamMessage::write_header(Opcode opcode) {
+    std::array<char, frame_header_bytes_max> header{};
+    const std::size_t header_bytes = write_frame_header(opcode, size(), header);
+    frame_begin_ = frame_header_bytes_max - header_bytes;
+    std::copy_n(header.begin(), header_bytes,
+                bytes_.begin() + static_cast<std::ptrdiff_t>(frame_begin_));
+}
+
+SharedMessage watch_message(const fsm::Event& event, std::int64_t utc_offset_ns,
+                            StreamEncoding encoding) {
+    return StreamMessage::make(encoding, [&](std::string& out) {
+        const std::string cursor = fsm::Cursor::after(event).format();
+        if (encoding == StreamEncoding::json) {
+            append_watch_event(event, utc_offset_ns, cursor, out);
+        } else {
+            append_watch_event_protobuf(event, utc_offset_ns, cursor, out);
+        }
+    });
+}
+
+SharedMessage event_message(const fsm::Event& event, std::int64_t utc_offset_ns,
+                            StreamEncoding encoding) {
+    return StreamMessage::make(encoding, [&](std::string& out) {
+        const std::string cursor = fsm::Cursor::after(event).format();
+        if (encoding == StreamEncoding::json) {
+            append_event(event, utc_offset_ns, cursor, out);
+        } else {
+            append_event_protobuf(event, utc_offset_ns, cursor, out);
+        }
+    });
+}
+
+SharedMessage present_message(const fsm::ListItem& item, std::int64_t utc_offset_ns,
+                              const fsm::Cursor& cursor, StreamEncoding encoding) {
+    return StreamMessage::make(encoding, [&](std::string& out) {
+        const std::string text = cursor.format();
+        const bool is_json = encoding == StreamEncoding::json;
+        if (item.value.bytes && is_json) {
+            append_watch_value(item.name, item.value, utc_offset_ns, text, out);
+        } else if (item.value.bytes) {
+            append_watch_value_protobuf(item.name, item.value, utc_offset_ns, text, out);
+        } else if (is_json) {
+            append_watch_absent(item.name, cursor.index, false, text, out);
+        } else {
+            append_watch_absent_protobuf(item.name, cursor.index, false, text, out);
+        }
+    });
+}
+
+SharedMessage subscribed_message(const fsm::Cursor& cursor, StreamEncoding encoding) {
+    return make_bare(cursor, encoding, append_subscribed, append_subscribed_protobuf);
+}
+
+SharedMessage progress_message(const fsm::Cursor& cursor, StreamEncoding encoding) {
+    return make_bare(cursor, encoding, append_progress, append_progress_protobuf);
+}
+
+SharedMessage gap_message(const fsm::Cursor& cursor, StreamEncoding encoding) {
+    return make_bare(cursor, encoding, append_gap, append_gap_protobuf);
 }
 
 }  // namespace cairn::server

@@ -100,52 +100,57 @@ void Subscription::fail(Failure failure) {
     signal();
 }
 
-MessageText Subscription::render(const Owed& owed, fsm::Cursor& place) const {
+SharedMessage Subscription::render(const Owed& owed, fsm::Cursor& place) const {
+    const StreamEncoding encoding = request_.encoding;
     if (const auto* replayed = std::get_if<Replayed>(&owed)) {
         place = fsm::Cursor::after(replayed->event);
-        return is_watch() ? watch_message(replayed->event, utc_offset_ns_)
-                          : event_message(replayed->event, utc_offset_ns_);
+        return is_watch() ? watch_message(replayed->event, utc_offset_ns_, encoding)
+                          : event_message(replayed->event, utc_offset_ns_, encoding);
     }
     if (const auto* present = std::get_if<Present>(&owed)) {
         place = present->place;
-        return present_message(present->item, utc_offset_ns_, place);
+        return present_message(present->item, utc_offset_ns_, place, encoding);
     }
     if (const auto* gap = std::get_if<Gap>(&owed)) {
         place = gap->place;
-        return gap_message(place);
+        return gap_message(place, encoding);
     }
     if (const auto* unchanged = std::get_if<Unchanged>(&owed)) {
         place = unchanged->place;
-        return progress_message(place);
+        return progress_message(place, encoding);
     }
     place = std::get<Subscribed>(owed).place;
-    return subscribed_message(place);
+    return subscribed_message(place, encoding);
 }
 
-MessageText Subscription::next() {
-    MessageText text;
-    if (!owed_.empty()) {
+SharedMessage Subscription::next() {
+    SharedMessage message;
+    if (owed_taken_ < owed_.size()) {
         fsm::Cursor place;
-        text = render(owed_.front(), place);
-        owed_.pop_front();
+        Owed& owed = owed_[owed_taken_++];
+        message = render(owed, place);
+        owed = Gap{};  // keeps no value alive
+        if (owed_taken_ == owed_.size()) {
+            forget_owed();
+        }
         cursor_ = place;
     } else if (!queue_.empty()) {
         Queued& front = queue_.front();
         if (!front.name.empty()) {
             newest_.erase(front.name);
         }
-        queue_bytes_ -= front.text->size();
-        text = std::move(front.text);
+        queue_bytes_ -= front.message->size();
+        message = std::move(front.message);
         count_lag(front.applied_ns);
         cursor_ = front.place;
         queue_.pop_front();
     }
-    statistics_.messages.add(text ? 1 : 0);
-    active_ = active_ || text;
-    return text;
+    statistics_.messages.add(message ? 1 : 0);
+    active_ = active_ || message;
+    return message;
 }
 
-void Subscription::push(std::string_view name, MessageText text, const fsm::Cursor& place) {
+void Subscription::push(std::string_view name, SharedMessage message, const fsm::Cursor& place) {
     seen_ = place;
     const bool conflates_names = is_watch() && request_.prefix;
     if (is_watch() && !request_.prefix) {
@@ -158,13 +163,13 @@ void Subscription::push(std::string_view name, MessageText text, const fsm::Curs
         const auto found = newest_.find(name);
         if (found != newest_.end()) {
             const auto older = found->second;
-            queue_bytes_ -= older->text->size();
+            queue_bytes_ -= older->message->size();
             newest_.erase(found);
             queue_.erase(older);
             statistics_.conflated.add();
         }
     }
-    append(conflates_names ? name : std::string_view(), std::move(text), place,
+    append(conflates_names ? name : std::string_view(), std::move(message), place,
            statistics_.applied_ns);
 }
 
@@ -175,12 +180,12 @@ void Subscription::count_lag(std::int64_t applied_ns) {
     }
 }
 
-void Subscription::push_progress(MessageText text, const fsm::Cursor& place) {
+void Subscription::push_progress(SharedMessage message, const fsm::Cursor& place) {
     seen_ = place;
-    append({}, std::move(text), place, 0);
+    append({}, std::move(message), place, 0);
 }
 
-void Subscription::append(std::string_view name, MessageText text, const fsm::Cursor& place,
+void Subscription::append(std::string_view name, SharedMessage message, const fsm::Cursor& place,
                           std::int64_t applied_ns) {
     const std::size_t count_max =
         is_watch() ? limits_.watch_queue_names_max : limits_.events_queue_messages_max;
@@ -188,12 +193,12 @@ void Subscription::append(std::string_view name, MessageText text, const fsm::Cu
         is_watch() ? limits_.watch_queue_bytes_max : limits_.events_queue_bytes_max;
     // One message always fits, whatever its size.
     if (!queue_.empty() &&
-        (queue_.size() >= count_max || queue_bytes_ + text->size() > bytes_max)) {
+        (queue_.size() >= count_max || queue_bytes_ + message->size() > bytes_max)) {
         overflow();
         return;
     }
-    queue_bytes_ += text->size();
-    queue_.push_back(Queued{std::string(name), std::move(text), place, applied_ns});
+    queue_bytes_ += message->size();
+    queue_.push_back(Queued{std::string(name), std::move(message), place, applied_ns});
     if (!name.empty()) {
         newest_.emplace(queue_.back().name, std::prev(queue_.end()));
     }
@@ -214,6 +219,12 @@ void Subscription::overflow() {
     queue_.clear();
     queue_bytes_ = 0;
     signal();
+}
+
+// With its memory: most streams have nothing to say most of the time.
+void Subscription::forget_owed() {
+    std::vector<Owed>().swap(owed_);
+    owed_taken_ = 0;
 }
 
 void Subscription::signal() {

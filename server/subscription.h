@@ -16,7 +16,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
@@ -68,8 +67,8 @@ class Subscription {
     Failure failure() const { return failure_; }
 
     // The next message to send, or null when there is none now.
-    MessageText next();
-    bool has_next() const { return !owed_.empty() || !queue_.empty(); }
+    SharedMessage next();
+    bool has_next() const { return owed_taken_ < owed_.size() || !queue_.empty(); }
 
     // The place after the last message taken; where to resume. None before the first one of a
     // stream that began without a cursor.
@@ -90,8 +89,8 @@ class Subscription {
     void lose_history();
     // Whether an event at this place is new to this stream.
     bool wants(const fsm::Cursor& place) const { return state_ == State::open && seen_ < place; }
-    void push(std::string_view name, MessageText text, const fsm::Cursor& place);
-    void push_progress(MessageText text, const fsm::Cursor& place);
+    void push(std::string_view name, SharedMessage message, const fsm::Cursor& place);
+    void push_progress(SharedMessage message, const fsm::Cursor& place);
     // The place up to which this stream is complete once everything waiting is taken.
     const fsm::Cursor& seen() const { return seen_; }
     // Whether nothing was pushed or taken since the last call.
@@ -120,18 +119,19 @@ class Subscription {
 
     struct Queued {
         std::string name;  // watch of a prefix: the key of newest_; else empty
-        MessageText text;
+        SharedMessage message;
         fsm::Cursor place;
         std::int64_t applied_ns = 0;  // 0: it tells of nothing that happened
     };
 
     void owe_present(std::vector<fsm::ListItem>& present, const fsm::Cursor* all_but_last,
                      const fsm::Cursor& last);
-    MessageText render(const Owed& owed, fsm::Cursor& place) const;
-    void append(std::string_view name, MessageText text, const fsm::Cursor& place,
+    SharedMessage render(const Owed& owed, fsm::Cursor& place) const;
+    void append(std::string_view name, SharedMessage message, const fsm::Cursor& place,
                 std::int64_t applied_ns);
     void count_lag(std::int64_t applied_ns);
     void overflow();
+    void forget_owed();
     void signal();
 
     StreamRequest request_;
@@ -144,7 +144,8 @@ class Subscription {
     bool active_ = true;
     bool history_lost_ = false;
 
-    std::deque<Owed> owed_;
+    std::vector<Owed> owed_;
+    std::size_t owed_taken_ = 0;
     std::int64_t utc_offset_ns_ = 0;
 
     std::list<Queued> queue_;

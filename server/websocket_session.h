@@ -1,68 +1,103 @@
-// One WebSocket that carries one stream to its reader.
+// One WebSocket after its handshake: brings what a source has to its client, and what the client
+// says to the source.
 //
-// Owned by two coroutines on the gateway thread: one does the handshake and then is the only one
-// that writes and closes, the other only reads. The stream was opened before the upgrade, so a
-// client that is let in gets it. Every way to end tells the client why: 1001 when the node drains,
-// 1003 for a message on a stream that takes none, 1013 with the cursor when the client is too slow.
-// Beast keeps the framing rules (1002, 1007, 1009) and pings a quiet client. The router has checked
-// Host and Origin.
+// Owned by its coroutine on the gateway thread, which does the handshake and then is the only one
+// that reads; send() is the only one that writes, when the gateway gives it its turn. While the
+// socket takes no more, a coroutine of its own waits for it. Frames are shared with all who get the
+// same (stream_message.h); many that wait leave with one system call. An idle connection holds no
+// buffer: what is received goes through one that all connections of the gateway borrow.
+//
+// Every way to end tells the client why: 1001 when the node drains, 1002, 1007, 1008 and 1009 when
+// it breaks a rule (websocket_frame.h), 1003 for a message on a stream that takes none, 1013 with
+// the cursor when it is too slow. A close frame is answered with the same code. A quiet client is
+// pinged; one that doesn't answer, or takes nothing, is cut off. The deadlines are swept by the
+// gateway. The router has checked Host and Origin.
 #pragma once
 
-#include <chrono>
+#include <cstdint>
 #include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
+#include <span>
 #include <vector>
 
-#include <boost/beast/websocket/stream.hpp>
-
 #include "server/connection.h"
-#include "server/http_types.h"
-#include "server/subscription.h"
+#include "server/send_turns.h"
+#include "server/stream_source.h"
+#include "server/websocket_frame.h"
+#include "server/websocket_handshake.h"
 
 namespace cairn::server {
 
-inline constexpr std::string_view json_subprotocol = "cairn.v1.json";
-
-// Whether a client's Sec-WebSocket-Protocol headers offer `subprotocol`.
-bool offers_subprotocol(const HttpRequest& request, std::string_view subprotocol);
-
-class WebSocketSession : public Connection {
+class WebSocketSession : public Connection,
+                         public Sender,
+                         public std::enable_shared_from_this<WebSocketSession> {
  public:
-    using Headers = std::vector<std::pair<std::string_view, std::string>>;
-
-    // `head` is the upgrade request, which the gate has accepted; `headers` go with the answer.
-    static void start(std::shared_ptr<GatewayState> gateway, Socket socket, std::string_view head,
-                      Headers headers, std::shared_ptr<Subscription> subscription);
+    static void start(std::shared_ptr<GatewayState> gateway, Socket socket,
+                      std::unique_ptr<WebSocketHandshake> handshake,
+                      std::unique_ptr<StreamSource> source);
 
     WebSocketSession(std::shared_ptr<GatewayState> gateway, Socket socket,
-                     std::shared_ptr<Subscription> subscription);
+                     std::unique_ptr<StreamSource> source);
     ~WebSocketSession() override;
 
     void close() override;
+    void expire() override;
     void drain() override;
+    void send() override;
 
  private:
-    // Without permessage-deflate.
-    using WebSocket = boost::beast::websocket::stream<Socket, false>;
+    enum class Stage : std::uint8_t {
+        handshake,
+        open,
+        closing,       // a close frame waits to be sent; nothing is taken from the source any more
+        closed_by_us,  // it is sent: the client's is awaited
+        over,          // both close frames are through, or none is awaited: waiting for its end
+        closed,
+    };
 
-    static Task run(std::shared_ptr<WebSocketSession> self, std::string head, Headers headers);
-    static Task read_loop(std::shared_ptr<WebSocketSession> self);
-    static Task write_loop(WebSocketSession& session);
+    static Task run(std::shared_ptr<WebSocketSession> self,
+                    std::unique_ptr<WebSocketHandshake> handshake);
+    static Task wait_writable(std::shared_ptr<WebSocketSession> self);
 
-    void set_options(bool has_subprotocol, Headers headers);
-    std::chrono::milliseconds time_to_write(std::size_t bytes) const;
-    // Asks the writer to close; the first reason counts.
-    void end(boost::beast::websocket::close_reason reason);
-    boost::beast::websocket::close_reason too_slow() const;
+    // Says whether the connection goes on.
+    bool read();
+    void received(std::span<char> bytes);
+    void received_message();
+    void received_ping();
+    void received_close();
+    void time_message();
+    bool counts_control_frame();
 
-    WebSocket socket_;
-    Event wake_;  // a message, a reason to close, or the end
-    std::shared_ptr<Subscription> subscription_;
-    std::optional<boost::beast::websocket::close_reason> reason_;
-    bool ended_ = false;
+    void wake();
+    void gather(std::vector<OutgoingFrame>& frames);
+    void write(std::vector<OutgoingFrame>& frames);
+    void keep_unsent(std::vector<OutgoingFrame>& frames, std::size_t sent_bytes);
+    void all_sent(const std::vector<OutgoingFrame>& frames);
+    // Asks for a close frame; the first reason counts. `is_last`: the client's is not awaited.
+    void end(const CloseReason& reason, bool is_last);
+    void finish();
+    void update_deadline();
+    void charge();
+
+    Socket socket_;
+    std::unique_ptr<StreamSource> source_;
+    FrameParser parser_;
+    std::vector<OutgoingFrame> unsent_;  // what the socket didn't take
+    std::size_t sent_bytes_ = 0;         // of the first of those
+    SharedMessage pong_;                 // to be sent: the answer to the newest ping
+    SharedMessage close_frame_;
+    std::unique_ptr<Event> room_;  // while nothing is read because too much waits to be sent
+    std::size_t charged_bytes_ = 0;
+    TimePoint heard_at_;  // the last sign of life
+    TimePoint message_began_{};
+    TimePoint message_deadline_ = TimePoint::max();  // for the end of one that has begun
+    TimePoint write_deadline_ = TimePoint::max();    // for what is unsent
+    TimePoint window_began_{};
+    std::uint32_t control_frames_ = 0;  // in that second
+    Stage stage_ = Stage::handshake;
+    bool is_blocked_ = false;
+    bool ping_due_ = false;
+    bool is_pinged_ = false;
+    bool close_is_last_ = false;
 };
 
 }  // namespace cairn::server

@@ -102,8 +102,8 @@ struct Bench {
 
 std::vector<json> take_all(Subscription& subscription) {
     std::vector<json> messages;
-    while (const MessageText text = subscription.next()) {
-        messages.push_back(json::parse(*text));
+    while (const SharedMessage message = subscription.next()) {
+        messages.push_back(json::parse(message->payload()));
     }
     return messages;
 }
@@ -189,7 +189,7 @@ TEST_CASE("stream hub: an event is rendered once for all who want it") {
         take_all(*each);
     }
     bench.backend.publish({created("a/b", 2)}, 2);
-    const MessageText text = first->next();
+    const SharedMessage text = first->next();
     REQUIRE(text);
     CHECK(second->next() == text);
     CHECK(third->next() == text);

@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "cairn/server/v1/stream.pb.h"
 #include "gateway_fixture.h"
 
 namespace cairn::server {
@@ -47,8 +48,12 @@ struct Reader {
                 co_return;
             }
             const auto data = buffer.data();
-            self->messages.push_back(
-                json::parse(std::string(static_cast<const char*>(data.data()), data.size())));
+            std::string message(static_cast<const char*>(data.data()), data.size());
+            if (self->stream.got_binary()) {
+                self->binary_messages.push_back(std::move(message));
+            } else {
+                self->messages.push_back(json::parse(message));
+            }
             buffer.clear();
         }
     }
@@ -67,6 +72,7 @@ struct Reader {
     std::optional<boost::system::error_code> handshake_error;
     std::optional<boost::system::error_code> end;
     std::vector<json> messages;
+    std::vector<std::string> binary_messages;
 };
 
 struct StreamFixture : GatewayFixture {
@@ -207,8 +213,18 @@ TEST_CASE("websocket: pages of other origins may not open one, our own may") {
 TEST_CASE("websocket: the subprotocol is agreed on when the client knows ours") {
     StreamFixture fixture;
     fixture.open_at_once();
-    const auto ours = fixture.connect_reader("/v1/watch/a", "cairn.v1.proto, cairn.v1.json");
+    const auto ours = fixture.connect_reader("/v1/watch/a", "chat,cairn.v1.json, cairn.v1.proto");
     CHECK(ours->response["Sec-WebSocket-Protocol"] == "cairn.v1.json");
+    fixture.wait_for_messages(*ours, 1);
+    const auto binary = fixture.connect_reader("/v1/watch/a", "cairn.v1.proto , cairn.v1.json");
+    CHECK(binary->response["Sec-WebSocket-Protocol"] == "cairn.v1.proto");
+    fixture.wait_for([&] { return binary->binary_messages.size() == 1; });
+    v1::ServerMessage message;
+    REQUIRE(message.ParseFromString(binary->binary_messages[0]));
+    CHECK(message.value().value() == "x");
+    CHECK(message.value().index() == 5);
+    CHECK(message.cursor() == "7");
+    CHECK(message.id() == 0);
     const auto others = fixture.connect_reader("/v1/watch/a", "chat");
     CHECK(others->response.count("Sec-WebSocket-Protocol") == 0);
     fixture.wait_for_messages(*others, 1);
