@@ -183,6 +183,9 @@ GatewayOptions App::gateway_options(std::uint64_t files_max) const {
     gateway.api.allowed_hosts = options_.allowed_hosts;
     gateway.api.allowed_hosts.push_back(options_.http.host);
     gateway.api.allowed_origins = options_.allowed_origins;
+    gateway.multiplex.subscriptions_max =
+        static_cast<std::size_t>(options_.max_socket_subscriptions);
+    gateway.multiplex.commands_max = static_cast<std::size_t>(options_.max_socket_commands);
     const std::size_t connections =
         connections_max(static_cast<std::size_t>(options_.max_connections), files_max);
     gateway.connections_max = (connections + gateways - 1) / gateways;

@@ -8,6 +8,7 @@ void Exchange::reset() {
     cors.origin.clear();
     route = 0;
     method = 0;
+    is_multiplexed = false;
     answer = Answer::none;
     name.clear();
     is_write = false;

@@ -80,6 +80,7 @@ struct Exchange {
     // For who counts and logs: numbers of the route (route_name) and the method (method_names).
     std::uint8_t route = 0;
     std::uint8_t method = 0;
+    bool is_multiplexed = false;  // what to open is GET /v1/stream instead
 
     Answer answer = Answer::none;
     std::string name;

@@ -8,6 +8,7 @@
 
 #include "server/exchange.h"
 #include "server/request_gate.h"
+#include "server/stream_multiplexer.h"
 #include "server/subscription.h"
 
 namespace cairn::server {
@@ -23,6 +24,7 @@ struct GatewayOptions {
     ApiOptions api;
     GateLimits gate;
     StreamLimits streams;
+    MultiplexLimits multiplex;
 
     std::size_t connections_max = 10'000;  // more are told so and closed
     std::size_t connections_per_address_max = 10'000;

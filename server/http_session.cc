@@ -228,6 +228,15 @@ net::awaitable<bool, Executor> HttpSession::become_stream(HttpSession& session) 
     if (is_websocket) {
         session.exchange_.stream.encoding = choose_subprotocol(session.head_.request).encoding;
     }
+    if (session.exchange_.is_multiplexed) {
+        append_standard_headers(view, nullptr, session.exchange_);
+        session.count_answer(101);
+        session.trace_answer(nullptr, 101);
+        session.become_websocket(std::make_unique<StreamMultiplexer>(
+            *gateway.hub, gateway.backend, gateway.options.api, gateway.options.multiplex,
+            session.exchange_.stream.encoding));
+        co_return true;
+    }
     session.subscription_ = gateway.hub->subscribe(session.exchange_.stream);
     if (!session.subscription_) {
         render_failure(Failure::overloaded, view.leader.load(), session.exchange_);

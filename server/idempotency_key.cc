@@ -5,12 +5,13 @@
 namespace cairn::server {
 
 bool refuse_idempotency_key(const HttpRequest& request, Exchange& exchange) {
-    constexpr std::size_t key_bytes_max = 255;
     exchange.idempotency_key.clear();
     const std::string_view key = request.header("Idempotency-Key");
-    if (key.data() == nullptr) {
-        return false;
-    }
+    return key.data() != nullptr && refuse_idempotency_key(key, exchange);
+}
+
+bool refuse_idempotency_key(std::string_view key, Exchange& exchange) {
+    constexpr std::size_t key_bytes_max = 255;
     const bool visible =
         std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < '\x7f'; });
     if (key.empty() || key.size() > key_bytes_max || !visible) {

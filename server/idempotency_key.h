@@ -16,6 +16,8 @@ namespace cairn::server {
 // Reads the header into exchange.idempotency_key; true when it was refused (1 to 255 visible ASCII
 // characters).
 bool refuse_idempotency_key(const HttpRequest& request, Exchange& exchange);
+// The same for a key that was given otherwise.
+bool refuse_idempotency_key(std::string_view key, Exchange& exchange);
 
 // Tells requests apart: the command that they mean, and whether a missing value is 404 or 412.
 std::uint64_t request_fingerprint(std::string_view command, bool is_conditional);

@@ -39,6 +39,8 @@ struct ServeOptions {
     int gateway_threads = 0;  // 0: HTTP is served on the raft thread
     int max_connections = 10000;
     std::optional<int> max_connections_per_address;  // none: seven of eight
+    int max_socket_subscriptions = 1000;
+    int max_socket_commands = 128;
     int default_timeout_ms = 5000;
     // Beside the addresses the server knows itself by; lower case, IPv6 in brackets, no port, no
     // dot at the end.

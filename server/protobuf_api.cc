@@ -98,6 +98,11 @@ Decision decide_post(const HttpRequest& request, std::string_view query, const A
         refuse_input(request, exchange, input)) {
         return Decision::respond;
     }
+    return decide_input(input, options, operation, exchange);
+}
+
+Decision decide_input(const seed::AtomicValueInput& input, const ApiOptions& options,
+                      Operation& operation, Exchange& exchange) {
     exchange.answer = Exchange::Answer::protobuf;
     auto kind = Operation::Kind::write;
     switch (input.input_case()) {

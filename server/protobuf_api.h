@@ -9,10 +9,19 @@
 
 #include "server/exchange.h"
 
+namespace atomix::multiraft::atomic::value::v1 {
+class AtomicValueInput;
+}
+
 namespace cairn::server {
 
 Decision decide_post(const HttpRequest& request, std::string_view query, const ApiOptions& options,
                      Operation& operation, Exchange& exchange);
+
+// The same for an input that is here already. Set in the exchange: name, parameters, idempotency
+// key, is_binary, and is_write.
+Decision decide_input(const ::atomix::multiraft::atomic::value::v1::AtomicValueInput& input,
+                      const ApiOptions& options, Operation& operation, Exchange& exchange);
 
 // The operation was carried out (Failure::none).
 void render_protobuf(const Operation& operation, Exchange& exchange);

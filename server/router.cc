@@ -2,7 +2,6 @@
 
 #include <iterator>
 
-#include "fsm/name.h"
 #include "server/backup_api.h"
 #include "server/cluster_api.h"
 #include "server/cluster_json.h"
@@ -10,6 +9,7 @@
 #include "server/gateway_statistics.h"
 #include "server/host_check.h"
 #include "server/members_api.h"
+#include "server/name_check.h"
 #include "server/percent.h"
 #include "server/protobuf_api.h"
 #include "server/value_api.h"
@@ -29,6 +29,7 @@ enum class Resource : std::uint8_t {
     list,
     watch,
     events,
+    multiplexed,  // many streams and commands on one WebSocket
     cluster,
     take_snapshot,
     transfer,
@@ -55,6 +56,7 @@ constexpr Route routes[] = {
     {"/v1/values", Resource::list, "GET, HEAD, OPTIONS", "/v1/values"},
     {"/v1/watch/", Resource::watch, "GET, OPTIONS", "/v1/watch/{name}"},
     {"/v1/events/", Resource::events, "GET, OPTIONS", "/v1/events/{name}"},
+    {"/v1/stream", Resource::multiplexed, "GET, OPTIONS", "/v1/stream"},
     {"/v1/cluster", Resource::cluster, "GET, HEAD, OPTIONS", "/v1/cluster"},
     {"/v1/cluster/snapshot", Resource::take_snapshot, "POST, OPTIONS", "/v1/cluster/snapshot"},
     {"/v1/cluster/backup", Resource::backup, "GET, OPTIONS", "/v1/cluster/backup"},
@@ -70,7 +72,8 @@ constexpr Route routes[] = {
 static_assert(std::size(routes) < route_count_max);
 
 bool is_stream(Resource resource) {
-    return resource == Resource::watch || resource == Resource::events;
+    return resource == Resource::watch || resource == Resource::events ||
+           resource == Resource::multiplexed;
 }
 
 // The route of a path; `encoded_name` is what stands behind it.
@@ -104,20 +107,10 @@ bool take_name(std::string_view encoded_name, bool is_prefix, Exchange& exchange
                         "The path holds a '%' that is not followed by two hexadecimal digits.");
         return false;
     }
-    std::string_view name = exchange.name;
-    if (is_prefix) {
-        // The last segment of a prefix isn't complete: with "x" behind it, it must be part of a
-        // name. Only the size limit is then one too strict.
-        const std::string whole = exchange.name + "x";
-        if (name.empty() || fsm::valid_name(whole)) {
-            return true;
-        }
-    } else if (fsm::valid_name(name)) {
+    if (is_name(exchange.name, is_prefix)) {
         return true;
     }
-    respond_invalid(exchange,
-                    "A name has 1 to 512 bytes of UTF-8 without control characters, and no empty, "
-                    "\".\" or \"..\" segment between slashes.");
+    respond_invalid(exchange, name_rule);
     return false;
 }
 
@@ -142,6 +135,22 @@ Decision decide_stream(const HttpRequest& request, Resource resource, std::strin
             return respond_invalid(exchange, *error);
         }
     }
+    return Decision::stream;
+}
+
+Decision decide_multiplexed(const HttpRequest& request, std::string_view query,
+                            Exchange& exchange) {
+    if (const auto error = parse_parameters(query, 0, exchange.parameters)) {
+        return respond_invalid(exchange, *error);
+    }
+    if (!request.upgrade_websocket) {
+        ProblemExtras extras;
+        extras.status = 426;
+        respond_problem(exchange, Code::invalid, "This is a WebSocket.", extras);
+        exchange.response.add_header("Upgrade", "websocket");
+        return Decision::respond;
+    }
+    exchange.is_multiplexed = true;
     return Decision::stream;
 }
 
@@ -257,6 +266,8 @@ Decision dispatch(const HttpRequest& request, const Route& route, std::string_vi
         case Resource::watch:
         case Resource::events:
             return decide_stream(request, route.resource, query, encoded_name, exchange);
+        case Resource::multiplexed:
+            return decide_multiplexed(request, query, exchange);
         case Resource::cluster:
             return decide_status(Exchange::Answer::cluster, query, options, operation, exchange);
         case Resource::readyz:

@@ -54,6 +54,8 @@ class StreamSource {
     virtual std::optional<CloseReason> receive(std::string_view message, bool is_text) = 0;
     // What a client may send.
     virtual FrameLimits frame_limits() const = 0;
+    // Whether the client is owed answers.
+    virtual bool is_busy() const { return false; }
     // Whether so much waits to be sent that nothing more should be received.
     virtual bool is_full() const { return false; }
     // The end: nothing calls on_ready after it. `hub` is null when it has gone already.

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <tuple>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
 
 namespace cairn::server {
 namespace {
@@ -48,12 +50,23 @@ void WebSocketSession::close() {
     stage_ = Stage::closed;
     error_code ignored;  // closed is closed
     socket_.close(ignored);
-    if (room_) {
-        room_->notify();
+    if (paused_) {
+        // Whoever closes all connections goes through them, so none may vanish meanwhile.
+        net::post(gateway_->executor, [self = std::move(paused_)] {});
     }
 }
 
 void WebSocketSession::drain() {
+    // What is in work is answered first, as far as there is time.
+    is_draining_ = true;
+    if (stage_ == Stage::handshake) {
+        end_as_drained();
+    } else {
+        wake();
+    }
+}
+
+void WebSocketSession::end_as_drained() {
     end({close_code::going_away, "this node is shutting down"}, false);
 }
 
@@ -86,19 +99,36 @@ Task WebSocketSession::run(std::shared_ptr<WebSocketSession> self,
     session.heard_at_ = session.gateway_->now;
     session.update_deadline();
     session.wake();
-    while (session.stage_ != Stage::closed) {
-        const auto [error] = co_await session.socket_.async_wait(Socket::wait_read, token);
-        if (error || !session.read()) {
-            break;
+    session.wait_readable();
+}
+
+// Keeps the session alive until it is closed. No coroutine: thousands of them wait here.
+void WebSocketSession::wait_readable() {
+    is_reading_ = true;
+    socket_.async_wait(Socket::wait_read,
+                       token)([self = shared_from_this()](const std::tuple<error_code>& result) {
+        self->is_reading_ = false;
+        if (std::get<0>(result) || !self->read()) {
+            self->close();
+        } else {
+            self->read_on();
         }
-        while (session.stage_ == Stage::open && session.source_->is_full()) {
-            if (!session.room_) {
-                session.room_ = std::make_unique<Event>(session.gateway_->executor);
-            }
-            co_await session.room_->wait();
-        }
+    });
+}
+
+void WebSocketSession::read_on() {
+    if (is_reading_ || stage_ == Stage::closed) {
+        return;
     }
-    session.close();
+    if (stage_ == Stage::open && source_->is_full()) {
+        // Too much waits to be sent. Nobody else keeps a session that waits for nothing.
+        paused_ = shared_from_this();
+        message_deadline_ = TimePoint::max();  // that its end isn't read is not the client's fault
+        update_deadline();
+    } else {
+        wait_readable();
+        paused_.reset();
+    }
 }
 
 bool WebSocketSession::read() {
@@ -163,7 +193,7 @@ void WebSocketSession::time_message() {
 
 void WebSocketSession::received_message() {
     message_deadline_ = TimePoint::max();  // the next one has a time of its own
-    if (stage_ != Stage::open) {
+    if (stage_ != Stage::open || is_draining_) {
         return;  // it is too late for it
     }
     if (const auto reason = source_->receive(parser_.payload(), parser_.is_text())) {
@@ -219,8 +249,8 @@ void WebSocketSession::end(const CloseReason& reason, bool is_last) {
         stage_ = Stage::closing;
         wake();
     }
-    if (room_) {
-        room_->notify();
+    if (stage_ == Stage::closing) {
+        read_on();
     }
 }
 
@@ -246,9 +276,7 @@ void WebSocketSession::send() {
         write(frames);
     }
     frames.clear();
-    if (room_ && !source_->is_full()) {
-        room_->notify();
-    }
+    read_on();
 }
 
 void WebSocketSession::gather(std::vector<OutgoingFrame>& frames) {
@@ -259,13 +287,20 @@ void WebSocketSession::gather(std::vector<OutgoingFrame>& frames) {
         static const auto ping = std::make_shared<const StreamMessage>(Opcode::ping, "");
         frames.emplace_back(ping);
     }
+    if (is_draining_ && !source_->is_busy()) {
+        end_as_drained();
+    }
+    has_more_ = true;
     std::size_t bytes = 0;
     while (stage_ == Stage::open && frames.size() < gathered_frames_max &&
            bytes < gathered_bytes_max) {
         std::optional<OutgoingFrame> frame = source_->take();
+        has_more_ = frame.has_value();
         if (!frame) {
             if (const auto reason = source_->end_reason()) {
                 end(*reason, false);
+            } else if (is_draining_ && !source_->is_busy()) {
+                end_as_drained();
             }
             break;
         }
@@ -307,8 +342,9 @@ void WebSocketSession::all_sent(const std::vector<OutgoingFrame>& frames) {
     sent_bytes_ = 0;
     write_deadline_ = TimePoint::max();
     if (stage_ == Stage::open) {
-        // There may be more, but the others come first.
-        wake();
+        if (has_more_) {
+            wake();  // but the others come first
+        }
     } else if (frames.back().is(close_frame_)) {
         stage_ = Stage::closed_by_us;
         if (close_is_last_) {
@@ -336,6 +372,7 @@ void WebSocketSession::keep_unsent(std::vector<OutgoingFrame>& frames, std::size
     }
     sent_bytes_ = sent_bytes;
     is_blocked_ = true;
+    has_more_ = true;  // meanwhile wake() does nothing
     if (write_deadline_ == TimePoint::max()) {
         const GatewayOptions& options = gateway_->options;
         write_deadline_ = gateway_->now + milliseconds(options.websocket_idle_timeout_ms) +

@@ -1,8 +1,8 @@
 // One WebSocket after its handshake: brings what a source has to its client, and what the client
 // says to the source.
 //
-// Owned by its coroutine on the gateway thread, which does the handshake and then is the only one
-// that reads; send() is the only one that writes, when the gateway gives it its turn. While the
+// Lives on the gateway thread, as long as it waits for its socket. read() is the only one that
+// receives; send() is the only one that writes, when the gateway gives it its turn. While the
 // socket takes no more, a coroutine of its own waits for it. Frames are shared with all who get the
 // same (stream_message.h); many that wait leave with one system call. An idle connection holds no
 // buffer: what is received goes through one that all connections of the gateway borrow.
@@ -58,6 +58,8 @@ class WebSocketSession : public Connection,
                     std::unique_ptr<WebSocketHandshake> handshake);
     static Task wait_writable(std::shared_ptr<WebSocketSession> self);
 
+    void wait_readable();
+    void read_on();
     // Says whether the connection goes on.
     bool read();
     void received(std::span<char> bytes);
@@ -75,6 +77,7 @@ class WebSocketSession : public Connection,
     // Asks for a close frame; the first reason counts. `is_last`: the client's is not awaited.
     void end(const CloseReason& reason, bool is_last);
     void finish();
+    void end_as_drained();
     void update_deadline();
     void charge();
 
@@ -85,7 +88,7 @@ class WebSocketSession : public Connection,
     std::size_t sent_bytes_ = 0;         // of the first of those
     SharedMessage pong_;                 // to be sent: the answer to the newest ping
     SharedMessage close_frame_;
-    std::unique_ptr<Event> room_;  // while nothing is read because too much waits to be sent
+    std::shared_ptr<WebSocketSession> paused_;  // itself, while it doesn't read
     std::size_t charged_bytes_ = 0;
     TimePoint heard_at_;  // the last sign of life
     TimePoint message_began_{};
@@ -94,7 +97,10 @@ class WebSocketSession : public Connection,
     TimePoint window_began_{};
     std::uint32_t control_frames_ = 0;  // in that second
     Stage stage_ = Stage::handshake;
-    bool is_blocked_ = false;
+    bool is_reading_ = false;  // waits for something to read
+    bool is_blocked_ = false;  // waits for room to write
+    bool has_more_ = false;    // the source may have, without saying so again
+    bool is_draining_ = false;
     bool ping_due_ = false;
     bool is_pinged_ = false;
     bool close_is_last_ = false;

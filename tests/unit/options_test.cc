@@ -109,6 +109,8 @@ std::vector<Example> examples() {
             {"websocket-idle-timeout-ms", "1007", "1007"},
             {"max-header-bytes", "1025", "1025"},
             {"max-message-bytes", "126", "126"},
+            {"max-socket-subscriptions", "8", "8"},
+            {"max-socket-commands", "9", "9"},
             {"default-timeout-ms", "60000", "60000"},
             {"allowed-host", "a.example,[::2]", "[\"a.example\", \"[::2]\"]"},
             {"allowed-origin", "https://a.example", "\"https://a.example\""},
@@ -143,6 +145,8 @@ ServeOptions expected_of_examples() {
     options.websocket_idle_timeout_ms = 1007;
     options.max_header_bytes = 1025;
     options.max_message_bytes = 126;
+    options.max_socket_subscriptions = 8;
+    options.max_socket_commands = 9;
     options.default_timeout_ms = 60000;
     options.allowed_hosts = {"a.example", "[::2]"};
     options.allowed_origins = {"https://a.example"};
@@ -169,6 +173,8 @@ TEST_CASE("no flag is needed") {
     CHECK(options.snapshot_entries == 100000);
     CHECK(options.max_value_bytes == 1048576);
     CHECK(options.max_connections == 10000);
+    CHECK(options.max_socket_subscriptions == 1000);
+    CHECK(options.max_socket_commands == 128);
     CHECK(options.default_timeout_ms == 5000);
     CHECK_FALSE(options.lease_reads);
     CHECK_FALSE(options.unsafe_no_fsync);
@@ -387,6 +393,8 @@ TEST_CASE("numbers have ranges") {
                                Range{"min-bytes-per-second", "1", "1000000000", "1000000001"},
                                Range{"header-timeout-ms", "100", "600000", "600001"},
                                Range{"max-header-bytes", "1024", "16384", "16385"},
+                               Range{"max-socket-subscriptions", "1", "100000", "100001"},
+                               Range{"max-socket-commands", "1", "10000", "10001"},
                                Range{"default-timeout-ms", "1", "60000", "60001"},
                                Range{"election-timeout-ms", "100", "600000", "600001"}}) {
         const std::string flag = "--" + range.name;

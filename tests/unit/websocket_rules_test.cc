@@ -212,4 +212,65 @@ TEST_CASE("websocket rules: a broadcast is cut into turns") {
     CHECK(served_most <= SendTurns::sends_per_turn);
 }
 
+TEST_CASE("websocket rules: commands on /v1/stream, and those in work are answered before 1001") {
+    RawFixture fixture;
+    TestClient client = fixture.connect();
+    client.send(
+        "GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    fixture.wait_for([&] { return client.received().find("\r\n\r\n") != std::string::npos; });
+    client.received().clear();
+    client.send(client_frame(Opcode::text, R"({"id":1,"name":"a","input":{"set":{}}})"));
+    fixture.wait_for([&] { return fixture.node.operations.size() == 1; });
+    bool is_done = false;
+    fixture.gateway->drain([&] { is_done = true; });
+    client.send(client_frame(Opcode::text, R"({"id":2,"name":"a","input":{"set":{}}})"));
+    client.send(client_frame(Opcode::ping, "x"));
+    fixture.wait_for([&] { return client.received().find('\x8a') != std::string::npos; });
+    CHECK(client.received().find('\x88') == std::string::npos);
+    PlayedNode::answer_set(*fixture.node.operations[0]);
+    CHECK(fixture.close_code_of(client) == 1001);
+    CHECK(client.received().find(R"({"id":1,"output":)") != std::string::npos);
+    CHECK(fixture.node.operations.size() == 1);
+    client.socket().close();
+    fixture.wait_for([&] { return is_done; });
+}
+
+TEST_CASE("websocket rules: who sends commands and takes no answers is not heard any more") {
+    GatewayOptions options = quick_options();
+    options.multiplex.answer_bytes_max = 1000;
+    RawFixture fixture(options);
+    fixture.node.on_submit = [](Operation& operation) {
+        PlayedNode::answer(operation, std::string(100'000, 'x'));
+    };
+    TestClient client = fixture.connect(false);
+    client.send(
+        "GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    fixture.wait_for([&] { return client.socket().available() > 0; });
+    std::string commands;
+    for (int i = 0; i < 300'000; ++i) {
+        commands += client_frame(Opcode::text, R"({"id":1,"name":"a","input":{"get":{}}})");
+    }
+    client.socket().non_blocking(true);
+    std::size_t sent = 0;
+    const auto has_stalled = [&] {
+        boost::system::error_code error;
+        sent += client.socket().write_some(net::buffer(commands) + sent, error);
+        return error == net::error::would_block;
+    };
+    fixture.wait_for([&] {
+        fixture.context.poll();
+        return has_stalled() && fixture.context.poll() == 0;
+    });
+    const std::size_t asked = fixture.node.operations.size();
+    fixture.context.run_for(std::chrono::milliseconds(200));
+    CHECK(fixture.node.operations.size() == asked);
+    // All of them are answered once they are taken.
+    client.receive();
+    fixture.wait_for([&] { return fixture.node.operations.size() > asked; });
+}
+
 }  // namespace cairn::server
