@@ -151,6 +151,7 @@ Decision decide_multiplexed(const HttpRequest& request, std::string_view query,
         return Decision::respond;
     }
     exchange.is_multiplexed = true;
+    exchange.stream.transport = StreamTransport::websocket;
     return Decision::stream;
 }
 

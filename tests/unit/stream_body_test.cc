@@ -9,8 +9,8 @@
 namespace cairn::server {
 namespace {
 
-MessageText text(const std::string& json) {
-    return std::make_shared<const std::string>(json);
+SharedMessage text(const std::string& json) {
+    return StreamMessage::make(StreamEncoding::json, [&](std::string& out) { out += json; });
 }
 
 // Sends all of it, `step` bytes at a time.
@@ -76,11 +76,11 @@ TEST_CASE("stream body: without chunks only the messages") {
 
 TEST_CASE("stream body: shares a message's bytes, and lets go of it once it is sent") {
     StreamBody body(StreamTransport::lines, true);
-    const MessageText message = text(std::string(1000, 'x'));
+    const SharedMessage message = text(std::string(1000, 'x'));
     body.add(message, fsm::Cursor{7});
     body.seal();
     REQUIRE(body.unsent().size() == 3);
-    CHECK(body.unsent()[1].data() == message->data());
+    CHECK(body.unsent()[1].data() == message->payload().data());
     body.consume(body.bytes() - 1);
     CHECK(message.use_count() == 2);
     body.consume(1);
