@@ -10,8 +10,10 @@
 #include "server/host_check.h"
 #include "server/members_api.h"
 #include "server/name_check.h"
+#include "server/openapi.h"
 #include "server/percent.h"
 #include "server/protobuf_api.h"
+#include "server/routes.h"
 #include "server/value_api.h"
 
 namespace cairn::server {
@@ -23,81 +25,9 @@ constexpr int retry_after_s = 1;
 // Room is made by people, or by the next snapshot.
 constexpr int disk_full_retry_after_s = 10;
 
-enum class Resource : std::uint8_t {
-    value,
-    raw,
-    list,
-    watch,
-    events,
-    multiplexed,  // many streams and commands on one WebSocket
-    cluster,
-    take_snapshot,
-    transfer,
-    members,
-    member,
-    backup,
-    metrics,
-    livez,
-    readyz,
-    page,    // what a person sees in a browser
-    server,  // OPTIONS *
-};
-
-struct Route {
-    std::string_view path;  // with a name behind it when it is more than "/" and ends with '/'
-    Resource resource;
-    std::string_view allow;
-    std::string_view shown;  // in metrics and logs
-};
-
-constexpr Route routes[] = {
-    {"/v1/values/", Resource::value, "GET, HEAD, PUT, DELETE, POST, OPTIONS", "/v1/values/{name}"},
-    {"/v1/raw/", Resource::raw, "GET, HEAD, PUT, DELETE, OPTIONS", "/v1/raw/{name}"},
-    {"/v1/values", Resource::list, "GET, HEAD, OPTIONS", "/v1/values"},
-    {"/v1/watch/", Resource::watch, "GET, OPTIONS", "/v1/watch/{name}"},
-    {"/v1/events/", Resource::events, "GET, OPTIONS", "/v1/events/{name}"},
-    {"/v1/stream", Resource::multiplexed, "GET, OPTIONS", "/v1/stream"},
-    {"/v1/cluster", Resource::cluster, "GET, HEAD, OPTIONS", "/v1/cluster"},
-    {"/v1/cluster/snapshot", Resource::take_snapshot, "POST, OPTIONS", "/v1/cluster/snapshot"},
-    {"/v1/cluster/backup", Resource::backup, "GET, OPTIONS", "/v1/cluster/backup"},
-    {"/v1/cluster/leader", Resource::transfer, "POST, OPTIONS", "/v1/cluster/leader"},
-    {"/v1/cluster/members", Resource::members, "POST, OPTIONS", "/v1/cluster/members"},
-    {"/v1/cluster/members/", Resource::member, "DELETE, OPTIONS", "/v1/cluster/members/{id}"},
-    {"/metrics", Resource::metrics, "GET, HEAD, OPTIONS", "/metrics"},
-    {"/livez", Resource::livez, "GET, HEAD, OPTIONS", "/livez"},
-    {"/readyz", Resource::readyz, "GET, HEAD, OPTIONS", "/readyz"},
-    {"/", Resource::page, "GET, HEAD, OPTIONS", "/"},
-    {"*", Resource::server, "GET, HEAD, PUT, DELETE, POST, OPTIONS", "*"},
-};
-static_assert(std::size(routes) < route_count_max);
-
 bool is_stream(Resource resource) {
     return resource == Resource::watch || resource == Resource::events ||
            resource == Resource::multiplexed;
-}
-
-// The route of a path; `encoded_name` is what stands behind it.
-const Route* find_route(std::string_view path, std::string_view& encoded_name) {
-    for (const auto& route : routes) {
-        const bool named = route.path.size() > 1 && route.path.back() == '/';
-        if (named ? path.substr(0, route.path.size()) == route.path : path == route.path) {
-            encoded_name = path.substr(route.path.size());
-            return &route;
-        }
-    }
-    return nullptr;
-}
-
-bool is_allowed(const Route& route, std::string_view method) {
-    std::string_view rest = route.allow;
-    while (!rest.empty()) {
-        const auto end = std::min(rest.find(','), rest.size());
-        if (rest.substr(0, end) == method) {
-            return true;
-        }
-        rest.remove_prefix(std::min(end + 2, rest.size()));
-    }
-    return false;
 }
 
 // Decodes into exchange.name; false when it was refused.
@@ -204,6 +134,15 @@ Decision respond_livez(std::string_view query, Exchange& exchange) {
     return Decision::respond;
 }
 
+Decision respond_openapi(std::string_view query, Exchange& exchange) {
+    if (const auto error = parse_parameters(query, 0, exchange.parameters)) {
+        return respond_invalid(exchange, *error);
+    }
+    exchange.response.add_header("Cache-Control", "no-cache");
+    exchange.response.body = openapi_document();
+    return Decision::respond;
+}
+
 // Until the dashboard is here: that this is a node, and what can be asked of it.
 Decision respond_page(std::string_view query, Exchange& exchange) {
     if (const auto error = parse_parameters(query, 0, exchange.parameters)) {
@@ -287,6 +226,8 @@ Decision dispatch(const HttpRequest& request, const Route& route, std::string_vi
             return decide_metrics(query, options, operation, exchange);
         case Resource::livez:
             return respond_livez(query, exchange);
+        case Resource::openapi:
+            return respond_openapi(query, exchange);
         case Resource::page:
             return respond_page(query, exchange);
         case Resource::server:
@@ -340,7 +281,7 @@ void append_node_headers(const NodeView& view, std::uint64_t index, HttpResponse
 }  // namespace
 
 std::string_view route_name(std::size_t number) {
-    return number == 0 || number > std::size(routes) ? "none" : routes[number - 1].shown;
+    return number == 0 || number > all_routes().size() ? "none" : all_routes()[number - 1].shown;
 }
 
 Decision decide(const HttpRequest& request, const ApiOptions& options, Operation& operation,
@@ -352,7 +293,8 @@ Decision decide(const HttpRequest& request, const ApiOptions& options, Operation
     const auto [path, query] = split_target(request.target);
     std::string_view encoded_name;
     const Route* route = find_route(path, encoded_name);
-    exchange.route = route == nullptr ? 0 : static_cast<std::uint8_t>(route - routes + 1);
+    exchange.route =
+        route == nullptr ? 0 : static_cast<std::uint8_t>(route - all_routes().data() + 1);
     exchange.method = static_cast<std::uint8_t>(method_number(request.method));
     if (!admit(request, options, route, exchange)) {
         return Decision::respond;

@@ -1,0 +1,197 @@
+#include "server/routes.h"
+
+#include <algorithm>
+
+#include "server/parameters.h"
+
+namespace cairn::server {
+namespace {
+
+constexpr std::string_view json = "application/json";
+constexpr std::string_view bytes = "application/octet-stream";
+
+constexpr std::uint32_t read = Known::read | Known::lease;
+constexpr std::uint32_t write_headers = KnownHeader::if_match | KnownHeader::idempotency_key;
+constexpr std::uint32_t put_headers = write_headers | KnownHeader::if_none_match;
+
+constexpr RouteAnswer value_answers[] = {
+    {200, "The value.", json, "Value"},
+    {304, "It is the one that the request names, or nothing came while a long poll waited.", "",
+     ""},
+};
+constexpr RouteAnswer bytes_answers[] = {
+    {200, "The value's bytes.", bytes, ""},
+    {304, "It is the one that the request names, or nothing came while a long poll waited.", "",
+     ""},
+};
+constexpr RouteAnswer put_answers[] = {
+    {200, "It replaced a value.", json, "Written"},
+    {201, "It created the value.", json, "Written"},
+};
+constexpr RouteAnswer delete_answers[] = {{200, "What was deleted.", json, "Value"}};
+constexpr RouteAnswer post_answers[] = {
+    {200, "The state machine's answer.", json, "AtomicValueOutput"}};
+constexpr RouteAnswer list_answers[] = {{200, "Values in name order.", json, "List"}};
+constexpr RouteAnswer stream_answers[] = {
+    {101, "The stream, as WebSocket messages.", "", ""},
+    {200, "The stream, as server-sent events or a JSON object a line.", "application/x-ndjson",
+     "StreamMessage"},
+};
+constexpr RouteAnswer socket_answers[] = {
+    {101, "A WebSocket for many streams and commands.", "", ""}};
+constexpr RouteAnswer cluster_answers[] = {{200, "As this node sees it.", json, "Cluster"}};
+constexpr RouteAnswer done_answers[] = {{200, "Done.", json, "Done"}};
+constexpr RouteAnswer add_answers[] = {
+    {200, "It is a member already.", json, "Done"},
+    {201, "It is a member now.", json, "Done"},
+};
+constexpr RouteAnswer backup_answers[] = {
+    {200, "One file with everything, of one moment.", bytes, ""}};
+constexpr RouteAnswer metrics_answers[] = {{200, "Prometheus' text format.", "text/plain", ""}};
+constexpr RouteAnswer document_answers[] = {{200, "This document.", json, "Done"}};
+constexpr RouteAnswer page_answers[] = {{200, "The page.", "text/html", ""}};
+
+constexpr int read_problems[] = {404, 503, 504};
+constexpr int list_problems[] = {410, 503, 504};
+constexpr int write_problems[] = {404, 412, 413, 415, 422, 503, 504, 507};
+constexpr int delete_problems[] = {404, 412, 422, 503, 504};
+constexpr int stream_problems[] = {403, 503};
+constexpr int cluster_problems[] = {503, 504};
+constexpr int change_problems[] = {404, 409, 503, 504};
+
+constexpr RouteOperation value_operations[] = {
+    {"GET", "getValue", "Reads a value; with `after` waits until it is another.",
+     read | Known::poll, KnownHeader::if_none_match, "", "", value_answers, read_problems},
+    {"PUT", "putValue", "Sets a value, or only if a precondition holds.", Known::timeout,
+     put_headers, json, "PutRequest", put_answers, write_problems},
+    {"DELETE", "deleteValue", "Deletes a value, or only if a precondition holds.", Known::timeout,
+     write_headers, "", "", delete_answers, delete_problems},
+    {"POST", "postValue", "Any input of the AtomicValue state machine, as it is.", Known::timeout,
+     KnownHeader::idempotency_key, json, "AtomicValueInput", post_answers, write_problems},
+};
+constexpr RouteOperation raw_operations[] = {
+    {"GET", "getBytes", "Reads a value's bytes as they are; with `after` waits.",
+     read | Known::poll, KnownHeader::if_none_match, "", "", bytes_answers, read_problems},
+    {"PUT", "putBytes", "Sets a value to the bytes of the body.", Known::timeout | Known::ttl,
+     put_headers, bytes, "", put_answers, write_problems},
+    {"DELETE", "deleteBytes", "Deletes a value.", Known::timeout, write_headers, "", "",
+     delete_answers, delete_problems},
+};
+constexpr RouteOperation list_operations[] = {
+    {"GET", "listValues", "Lists values, a page at a time.", Known::list | Known::lease, 0, "", "",
+     list_answers, list_problems},
+};
+constexpr RouteOperation watch_operations[] = {
+    {"GET", "watch", "The present value, then each new one.", Known::stream,
+     KnownHeader::last_event_id, "", "", stream_answers, stream_problems},
+};
+constexpr RouteOperation events_operations[] = {
+    {"GET", "events", "Everything that happens to a value.", Known::stream,
+     KnownHeader::last_event_id, "", "", stream_answers, stream_problems},
+};
+constexpr RouteOperation socket_operations[] = {
+    {"GET", "stream", "One WebSocket for many streams and commands.", 0, 0, "", "", socket_answers,
+     stream_problems},
+};
+constexpr RouteOperation cluster_operations[] = {
+    {"GET", "getCluster", "The members, the leader, and how far each is.", Known::timeout, 0, "",
+     "", cluster_answers, cluster_problems},
+};
+constexpr RouteOperation snapshot_operations[] = {
+    {"POST", "takeSnapshot", "Takes a snapshot now and trims the log.", Known::timeout, 0, "", "",
+     done_answers, cluster_problems},
+};
+constexpr RouteOperation backup_operations[] = {
+    {"GET", "getBackup", "A consistent backup as one file.", Known::read, 0, "", "", backup_answers,
+     cluster_problems},
+};
+constexpr RouteOperation leader_operations[] = {
+    {"POST", "transferLeadership", "Hands leadership to a member.", Known::timeout, 0, json,
+     "LeaderRequest", done_answers, change_problems},
+};
+constexpr RouteOperation members_operations[] = {
+    {"POST", "addMember", "Adds a member.", Known::timeout, 0, json, "MemberRequest", add_answers,
+     change_problems},
+};
+constexpr RouteOperation member_operations[] = {
+    {"DELETE", "removeMember", "Removes a member.", Known::timeout, 0, "", "", done_answers,
+     change_problems},
+};
+constexpr RouteOperation metrics_operations[] = {
+    {"GET", "getMetrics", "What this node has counted.", Known::timeout, 0, "", "", metrics_answers,
+     cluster_problems},
+};
+constexpr RouteOperation livez_operations[] = {
+    {"GET", "getLivez", "Whether the process runs.", 0, 0, "", "", done_answers, {}},
+};
+constexpr RouteOperation readyz_operations[] = {
+    {"GET", "getReadyz", "Whether it has a leader, has caught up and can write.", Known::timeout, 0,
+     "", "", done_answers, cluster_problems},
+};
+constexpr RouteOperation openapi_operations[] = {
+    {"GET", "getOpenApi", "This document.", 0, 0, "", "", document_answers, {}},
+};
+constexpr RouteOperation page_operations[] = {
+    {"GET", "getPage", "A page for the browser.", 0, 0, "", "", page_answers, {}},
+};
+
+constexpr std::string_view get = "GET, HEAD, OPTIONS";
+
+constexpr Route routes[] = {
+    {"/v1/values/", Resource::value, "GET, HEAD, PUT, DELETE, POST, OPTIONS", "/v1/values/{name}",
+     value_operations},
+    {"/v1/raw/", Resource::raw, "GET, HEAD, PUT, DELETE, OPTIONS", "/v1/raw/{name}",
+     raw_operations},
+    {"/v1/values", Resource::list, get, "/v1/values", list_operations},
+    {"/v1/watch/", Resource::watch, "GET, OPTIONS", "/v1/watch/{name}", watch_operations},
+    {"/v1/events/", Resource::events, "GET, OPTIONS", "/v1/events/{name}", events_operations},
+    {"/v1/stream", Resource::multiplexed, "GET, OPTIONS", "/v1/stream", socket_operations},
+    {"/v1/cluster", Resource::cluster, get, "/v1/cluster", cluster_operations},
+    {"/v1/cluster/snapshot", Resource::take_snapshot, "POST, OPTIONS", "/v1/cluster/snapshot",
+     snapshot_operations},
+    {"/v1/cluster/backup", Resource::backup, "GET, OPTIONS", "/v1/cluster/backup",
+     backup_operations},
+    {"/v1/cluster/leader", Resource::transfer, "POST, OPTIONS", "/v1/cluster/leader",
+     leader_operations},
+    {"/v1/cluster/members", Resource::members, "POST, OPTIONS", "/v1/cluster/members",
+     members_operations},
+    {"/v1/cluster/members/", Resource::member, "DELETE, OPTIONS", "/v1/cluster/members/{id}",
+     member_operations},
+    {"/metrics", Resource::metrics, get, "/metrics", metrics_operations},
+    {"/livez", Resource::livez, get, "/livez", livez_operations},
+    {"/readyz", Resource::readyz, get, "/readyz", readyz_operations},
+    {"/openapi.json", Resource::openapi, get, "/openapi.json", openapi_operations},
+    {"/", Resource::page, get, "/", page_operations},
+    {"*", Resource::server, "GET, HEAD, PUT, DELETE, POST, OPTIONS", "*", {}},
+};
+
+}  // namespace
+
+std::span<const Route> all_routes() {
+    return routes;
+}
+
+const Route* find_route(std::string_view path, std::string_view& encoded_name) {
+    for (const auto& route : routes) {
+        const bool named = route.path.size() > 1 && route.path.back() == '/';
+        if (named ? path.substr(0, route.path.size()) == route.path : path == route.path) {
+            encoded_name = path.substr(route.path.size());
+            return &route;
+        }
+    }
+    return nullptr;
+}
+
+bool is_allowed(const Route& route, std::string_view method) {
+    std::string_view rest = route.allow;
+    while (!rest.empty()) {
+        const auto end = std::min(rest.find(','), rest.size());
+        if (rest.substr(0, end) == method) {
+            return true;
+        }
+        rest.remove_prefix(std::min(end + 2, rest.size()));
+    }
+    return false;
+}
+
+}  // namespace cairn::server
