@@ -40,9 +40,8 @@ struct GatewayState : std::enable_shared_from_this<GatewayState> {
           backend(gateway_backend),
           options(gateway_options),
           hub(std::in_place, gateway_backend, gateway_options.streams, &statistics->streams),
-          turns([this] {
-              net::post(executor, [self = shared_from_this()] { self->turns.run(); });
-          }),
+          turns(
+              [this] { net::post(executor, [self = shared_from_this()] { self->turns.run(); }); }),
           reading_room(gateway_options.large_bodies_read_max,
                        gateway_options.large_bodies_waiting_max),
           working_room(gateway_options.large_bodies_in_work_max,

@@ -6,7 +6,8 @@ namespace cairn::server {
 std::string_view openapi_schemas() {
     return R"json({
   "Index": {
-    "description": "Raft log index of the command that wrote the value. Grows, and is never used twice.",
+    "description":
+      "Raft log index of the command that wrote the value. Grows, and is never used twice.",
     "type": "integer", "format": "uint64", "minimum": 0
   },
   "Duration": {
@@ -66,7 +67,8 @@ std::string_view openapi_schemas() {
     }
   },
   "StreamMessage": {
-    "description": "One message of a stream: a WebSocket message, the data of a server-sent event, or a line.",
+    "description":
+      "One message of a stream: a WebSocket message, the data of a server-sent event, or a line.",
     "type": "object",
     "required": ["type", "cursor"],
     "properties": {
@@ -83,7 +85,8 @@ std::string_view openapi_schemas() {
     }
   },
   "AtomicValueInput": {
-    "description": "atomix.multiraft.atomic.value.v1.AtomicValueInput in the protobuf JSON mapping.",
+    "description":
+      "atomix.multiraft.atomic.value.v1.AtomicValueInput in the protobuf JSON mapping.",
     "type": "object",
     "properties": {
       "get": {"type": "object"}, "set": {"type": "object"}, "update": {"type": "object"},
@@ -91,7 +94,8 @@ std::string_view openapi_schemas() {
     }
   },
   "AtomicValueOutput": {
-    "description": "atomix.multiraft.atomic.value.v1.AtomicValueOutput in the protobuf JSON mapping.",
+    "description":
+      "atomix.multiraft.atomic.value.v1.AtomicValueOutput in the protobuf JSON mapping.",
     "type": "object",
     "properties": {
       "get": {"type": "object"}, "set": {"type": "object"}, "update": {"type": "object"},
@@ -165,9 +169,10 @@ std::string_view openapi_schemas() {
       "status": {"type": "integer"},
       "detail": {"type": "string"},
       "code": {
-        "enum": ["INVALID", "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "METHOD_NOT_ALLOWED", "CONFLICT",
-                 "ALREADY_EXISTS", "TOO_LARGE", "URI_TOO_LONG", "UNSUPPORTED_MEDIA_TYPE",
-                 "IDEMPOTENCY_MISMATCH", "HEADERS_TOO_LARGE", "OVERLOADED", "UNAVAILABLE", "TIMEOUT",
+        "enum": ["INVALID", "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "METHOD_NOT_ALLOWED",
+                 "CONFLICT", "ALREADY_EXISTS", "TOO_LARGE", "URI_TOO_LONG",
+                 "UNSUPPORTED_MEDIA_TYPE", "IDEMPOTENCY_MISMATCH", "HEADERS_TOO_LARGE",
+                 "OVERLOADED", "UNAVAILABLE", "TIMEOUT",
                  "DISK_FULL", "INTERNAL"]
       },
       "outcome": {"description": "What became of a write.", "enum": ["not_applied", "unknown"]},

@@ -1,7 +1,5 @@
 #include "server/router.h"
 
-#include <iterator>
-
 #include "server/backup_api.h"
 #include "server/cluster_api.h"
 #include "server/cluster_json.h"

@@ -1,7 +1,9 @@
 #include "server/routes.h"
 
 #include <algorithm>
+#include <iterator>
 
+#include "server/gateway_statistics.h"
 #include "server/parameters.h"
 
 namespace cairn::server {
@@ -164,6 +166,8 @@ constexpr Route routes[] = {
     {"/", Resource::page, get, "/", page_operations},
     {"*", Resource::server, "GET, HEAD, PUT, DELETE, POST, OPTIONS", "*", {}},
 };
+
+static_assert(std::size(routes) < route_count_max);
 
 }  // namespace
 
