@@ -57,6 +57,7 @@ struct Options {
     std::uint64_t limit = 0;  // list: values; watch, events: messages; 0: all
     bool keys_only = false;
     std::string after_name;  // list
+    std::string at_index;    // list, from its second page on: that of the first
     std::string cursor;
 
     std::string member_id;

@@ -82,6 +82,7 @@ void make_list(const Options& options, server::HttpQuestion& question) {
     add_told("consistency", options.consistency, question.target);
     add_told("min_index", options.min_index, question.target);
     add_told("after", options.after_name, question.target);
+    add_told("at_index", options.at_index, question.target);
 }
 
 void make_stream(const Options& options, server::HttpQuestion& question) {

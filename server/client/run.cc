@@ -156,6 +156,10 @@ int run_list(Options options, Endpoints& endpoints) {
             return foreign_answer(asked);
         }
         options.after_name = next.get<std::string>();
+        // All pages show one moment, whatever is written meanwhile.
+        if (is_first && page.contains("index") && page["index"].is_number_unsigned()) {
+            options.at_index = std::to_string(page["index"].get<std::uint64_t>());
+        }
     }
 }
 

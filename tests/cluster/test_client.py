@@ -168,6 +168,35 @@ def test_a_list_is_whole_however_many_pages_it_has(cluster, name):
     assert limited[-1].startswith(f"{name}/149 "), limited[-1]
 
 
+def test_a_list_shows_one_moment(cluster, name):
+    """One writer counts in the first name, then in the last, which is on another page."""
+    client = cluster.nodes[0].client()
+    for i in range(120):
+        assert client.put(f"{name}/m{i:03}", "").status == 201
+    stop = threading.Event()
+
+    def count():
+        number = 0
+        with_own = cluster.nodes[1].client()
+        while not stop.is_set():
+            number += 1
+            for place in ("a", "z"):
+                assert with_own.put(f"{name}/{place}", str(number)).status in (200, 201)
+        return number
+
+    finish = harness.in_background(count)
+    try:
+        wait_until(lambda: client.get(f"{name}/z").status == 200, 10.0, "the writer writes")
+        for _ in range(12):
+            lines = done(cairn(ports_of(cluster), "list", name + "/", "--json")).splitlines()
+            values = {value["name"]: value["value"] for value in map(json.loads, lines)}
+            first, last = int(values[f"{name}/a"]), int(values[f"{name}/z"])
+            assert len(values) == 122 and 0 <= first - last <= 1, (first, last)
+    finally:
+        stop.set()
+    assert finish() > 12
+
+
 def test_another_node_is_asked_when_the_first_is_dead_or_hangs(make_cluster, name):
     cluster = make_cluster()
     ports = ports_of(cluster)
