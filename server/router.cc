@@ -57,6 +57,7 @@ Decision decide_stream(const HttpRequest& request, Resource resource, std::strin
     stream.prefix = exchange.parameters.is_prefix;
     stream.cursor = exchange.parameters.cursor;
     stream.transport = transport_of(request);
+    stream.encoding = StreamEncoding::json;  // until a WebSocket's subprotocols are looked at
     stream.in_parts = stream.transport != StreamTransport::websocket;
     if (stream.in_parts) {
         if (const auto error = take_last_event_id(request, stream.cursor)) {

@@ -376,6 +376,12 @@ TEST_CASE("router: a stream's transport follows the request") {
     CHECK(stream.transport == StreamTransport::websocket);
     CHECK_FALSE(stream.in_parts);
     CHECK(stream.cursor == fsm::Cursor{7});
+    // What a WebSocket that wasn't opened had agreed on says nothing about the next request.
+    api.exchange.stream.encoding = StreamEncoding::protobuf;
+    api.exchange.is_multiplexed = true;
+    api.send("GET", "/v1/watch/a");
+    CHECK(stream.encoding == StreamEncoding::json);
+    CHECK_FALSE(api.exchange.is_multiplexed);
     const Headers evil = {{"Origin", "http://evil.example"}};
     api.upgrade_websocket = false;
     CHECK(api.status("GET", "/v1/watch/a", evil) == 403);
