@@ -139,6 +139,8 @@ def run_test(test, transport, label, fixtures):
 
 
 def main():
+    # Not ignored, as it is where a shell started this in the background: programs under test would ignore it, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", required=True)
     parser.add_argument("--filter", default="", help="only tests whose file::name contains this")
