@@ -202,7 +202,7 @@ std::vector<std::string> seed_inputs() {
                     "hi\x01\x02\x01"
                     "ab\x80\x01\x01"
                     "c\x88\x02\x00\x03\xe8",
-                    29),
+                    26),
     };
 }
 
