@@ -6,6 +6,7 @@
 #include <string>
 
 #include "server/base64.h"
+#include "server/optional_whitespace.h"
 
 namespace cairn::server {
 namespace {
@@ -47,14 +48,6 @@ bool is_digit(char c) {
 
 bool is_alphanumeric(char c) {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-std::string_view trim(std::string_view text) {
-    const auto first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) {
-        return text.substr(0, 0);
-    }
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
 // Whether the comma-separated list holds the token.

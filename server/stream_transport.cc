@@ -3,20 +3,11 @@
 #include <algorithm>
 #include <string_view>
 
+#include "server/optional_whitespace.h"
 #include "server/problem.h"
 
 namespace cairn::server {
 namespace {
-
-std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) {
-        text.remove_prefix(1);
-    }
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) {
-        text.remove_suffix(1);
-    }
-    return text;
-}
 
 // Takes the part up to `separator` from the front of `text`.
 std::string_view take_part(std::string_view& text, char separator) {

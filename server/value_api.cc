@@ -4,6 +4,7 @@
 
 #include "fsm/command.h"
 #include "server/idempotency_key.h"
+#include "server/optional_whitespace.h"
 #include "server/value_json.h"
 
 namespace cairn::server {
@@ -15,15 +16,6 @@ constexpr std::size_t list_bytes_max = std::size_t{8} << 20;
 constexpr std::string_view json_hint =
     "Send the value as JSON with \"Content-Type: application/json\", or its bytes alone to "
     "/v1/raw/ and the name.";
-
-std::string_view trim(std::string_view text) {
-    const auto first = std::min(text.find_first_not_of(" \t"), text.size());
-    text.remove_prefix(first);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) {
-        text.remove_suffix(1);
-    }
-    return text;
-}
 
 // Reads If-Match; true when it was refused.
 bool refuse_if_match(const HttpRequest& request, Exchange& exchange) {

@@ -7,6 +7,8 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/websocket/stream.hpp>
 
+#include "server/optional_whitespace.h"
+
 namespace cairn::server {
 namespace {
 
@@ -17,16 +19,6 @@ constexpr Subprotocol subprotocols[] = {
     {"cairn.v1.json", StreamEncoding::json},
     {"cairn.v1.proto", StreamEncoding::protobuf},
 };
-
-std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) {
-        text.remove_prefix(1);
-    }
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) {
-        text.remove_suffix(1);
-    }
-    return text;
-}
 
 // The first of a list that is ours.
 Subprotocol choose(std::string_view list) {
