@@ -1,0 +1,93 @@
+// The page's frame: whether it is connected and to whom, the three views, the theme.
+import { useEffect, useState } from "preact/hooks";
+import { ClusterView } from "./cluster_view";
+import { connection, startPolling, trouble } from "./connection";
+import { EventsView } from "./events_view";
+import { startFigures } from "./figures";
+import { startChangeLog } from "./history_log";
+import { formatPlace, place, type View } from "./place";
+import { useStore } from "./store";
+import { ValuesView } from "./values_view";
+
+const titles: Record<View, string> = { cluster: "Cluster", values: "Values", events: "Events" };
+const theme_key = "cairn-theme";
+
+function useTheme(): [string, () => void] {
+  const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  const [theme, setTheme] = useState(localStorage.getItem(theme_key) ?? preferred);
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+  }, [theme]);
+  const toggle = () => {
+    const next = theme === "dark" ? "light" : "dark";
+    localStorage.setItem(theme_key, next);
+    setTheme(next);
+  };
+  return [theme, toggle];
+}
+
+function ConnectionBadge() {
+  const state = useStore(connection);
+  const node = state.cluster ? `node ${state.cluster.node}` : new URL(state.base).host;
+  const text = {
+    connected: `connected to ${node}`,
+    connecting: state.cluster ? `${node} does not answer` : "connecting",
+    lost: "not connected",
+  }[state.status];
+  const dot = { connected: "live", connecting: "connecting", lost: "broken" }[state.status];
+  return (
+    <span class="connection" role="status" title={state.base}>
+      <span class={`dot ${dot}`} aria-hidden="true" /> {text}
+    </span>
+  );
+}
+
+export function App() {
+  const here = useStore(place);
+  const state = useStore(connection);
+  const [theme, toggleTheme] = useTheme();
+  useEffect(() => {
+    const stops = [startChangeLog(), startPolling(), startFigures()];
+    return () => stops.forEach((stop) => stop());
+  }, []);
+  useEffect(() => {
+    document.title = `${titles[here.view]} – Cairn`;
+  }, [here.view]);
+  const bad = trouble(state);
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(event) => {
+        event.preventDefault();
+        document.getElementById("main")?.focus();
+      }}>
+        Skip to the content
+      </a>
+      <header class="top">
+        <img src="/dashboard/icon.svg" alt="" width="28" height="28" />
+        <h1>Cairn</h1>
+        <nav aria-label="Views">
+          {(Object.keys(titles) as View[]).map((view) => (
+            <a
+              key={view}
+              href={formatPlace({ view, prefix: view === "cluster" ? "" : here.prefix, name: null })}
+              aria-current={here.view === view ? "page" : undefined}
+            >
+              {titles[view]}
+            </a>
+          ))}
+        </nav>
+        <span class="spacer" />
+        <ConnectionBadge />
+        <button type="button" class="quiet" onClick={toggleTheme} aria-label={`Use the ${theme === "dark" ? "light" : "dark"} theme`}>
+          {theme === "dark" ? "☀" : "☾"}
+        </button>
+      </header>
+      <div role="alert">{bad && <p class="trouble">{bad}</p>}</div>
+      <main id="main" tabIndex={-1}>
+        {here.view === "cluster" && <ClusterView />}
+        {here.view === "values" && <ValuesView place={here} />}
+        {here.view === "events" && <EventsView place={here} />}
+      </main>
+    </>
+  );
+}

@@ -1,0 +1,107 @@
+// A live line chart (uPlot) with a title, a legend and, for those who don't see it, its newest figures as text.
+import { useEffect, useRef } from "preact/hooks";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+
+export interface Line {
+  label: string;
+  colour: string;
+  dash?: boolean;
+}
+
+interface Props {
+  title: string;
+  lines: Line[];
+  /** Seconds, then one row per line; gaps are null. */
+  data: (number | null)[][];
+  format(value: number): string;
+}
+
+const height_px = 150;
+
+function colourOf(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim() || "#888";
+}
+
+function optionsFor(props: Props, width: number): uPlot.Options {
+  const axis = { stroke: colourOf("--muted"), grid: { stroke: colourOf("--line"), width: 1 }, ticks: { show: false } };
+  return {
+    width,
+    height: height_px,
+    legend: { show: false },
+    cursor: { show: false },
+    scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.15 : 1] } },
+    axes: [
+      { ...axis, space: 70, size: 28 },
+      { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => props.format(tick)) },
+    ],
+    series: [
+      {},
+      ...props.lines.map((line) => ({
+        label: line.label,
+        stroke: colourOf(line.colour),
+        width: 1.5,
+        spanGaps: false,
+        points: { show: false },
+        ...(line.dash ? { dash: [5, 4] } : {}),
+      })),
+    ],
+  };
+}
+
+export function Chart(props: Props) {
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const shape = props.lines.map((line) => line.label + line.colour).join("|");
+
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return undefined;
+    const make = () => {
+      plot.current?.destroy();
+      plot.current = new uPlot(optionsFor(props, element.clientWidth), props.data as uPlot.AlignedData, element);
+    };
+    make();
+    const resized = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: height_px }));
+    resized.observe(element);
+    const theme = new MutationObserver(make);
+    theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+    return () => {
+      resized.disconnect();
+      theme.disconnect();
+      plot.current?.destroy();
+      plot.current = null;
+    };
+  }, [shape]);
+  useEffect(() => plot.current?.setData(props.data as uPlot.AlignedData), [props.data]);
+
+  const newest = (row: number) => {
+    const values = props.data[row + 1] ?? [];
+    const value = values[values.length - 1];
+    return value === null || value === undefined ? "–" : props.format(value);
+  };
+  return (
+    <figure class="chart">
+      <figcaption>
+        <strong>{props.title}</strong>
+        {props.lines.map((line, row) => (
+          <span key={line.label} class="legend">
+            <svg width="14" height="4" aria-hidden="true">
+              <line
+                x1="0"
+                y1="2"
+                x2="14"
+                y2="2"
+                stroke={`var(${line.colour})`}
+                stroke-width="3"
+                stroke-dasharray={line.dash ? "4 2" : undefined}
+              />
+            </svg>{" "}
+            {line.label} <b>{newest(row)}</b>
+          </span>
+        ))}
+      </figcaption>
+      <div ref={box} aria-hidden="true" />
+    </figure>
+  );
+}

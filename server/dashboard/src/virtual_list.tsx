@@ -1,0 +1,101 @@
+// A list of any length of which only the rows in sight are drawn. Keyboard: arrows, page keys, Home, End, Enter.
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+
+interface Props {
+  label: string;
+  count: number;
+  row_px: number;
+  selected: number;
+  onSelect(position: number): void;
+  onOpen(position: number): void;
+  row(position: number): ComponentChildren;
+  rowKey(position: number): string;
+  idPrefix: string;
+}
+
+const margin_rows = 8;
+
+export function VirtualList(props: Props) {
+  const { count, row_px, selected } = props;
+  const box = useRef<HTMLDivElement>(null);
+  const [view, setView] = useState({ top: 0, height: 600 });
+
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return undefined;
+    const measure = () => setView({ top: element.scrollTop, height: element.clientHeight });
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+
+  const first = Math.max(0, Math.floor(view.top / row_px) - margin_rows);
+  const last = Math.min(count, Math.ceil((view.top + view.height) / row_px) + margin_rows);
+  const positions = Array.from({ length: Math.max(0, last - first) }, (_, i) => first + i);
+
+  const go = (position: number) => {
+    const target = Math.max(0, Math.min(count - 1, position));
+    props.onSelect(target);
+    const element = box.current;
+    if (!element) return;
+    if (target * row_px < element.scrollTop) element.scrollTop = target * row_px;
+    else if ((target + 1) * row_px > element.scrollTop + element.clientHeight) {
+      element.scrollTop = (target + 1) * row_px - element.clientHeight;
+    }
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    const page = Math.max(1, Math.floor(view.height / row_px) - 1);
+    const moves: Record<string, number> = {
+      ArrowDown: selected + 1,
+      ArrowUp: selected - 1,
+      PageDown: selected + page,
+      PageUp: selected - page,
+      Home: 0,
+      End: count - 1,
+    };
+    const target = moves[event.key];
+    if (target !== undefined) {
+      event.preventDefault();
+      go(target);
+    } else if (event.key === "Enter" && selected >= 0 && selected < count) {
+      event.preventDefault();
+      props.onOpen(selected);
+    }
+  };
+  const inSight = selected >= first && selected < last;
+  return (
+    <div
+      class="virtual"
+      ref={box}
+      role="listbox"
+      tabIndex={0}
+      aria-label={props.label}
+      aria-activedescendant={inSight ? `${props.idPrefix}${selected}` : undefined}
+      onScroll={(event) => setView({ top: event.currentTarget.scrollTop, height: event.currentTarget.clientHeight })}
+      onKeyDown={onKeyDown}
+    >
+      <div class="virtual-all" role="presentation" style={{ height: `${count * row_px}px` }}>
+        {positions.map((position) => (
+          <div
+            key={props.rowKey(position)}
+            id={`${props.idPrefix}${position}`}
+            class="virtual-row"
+            role="option"
+            aria-selected={position === selected}
+            aria-posinset={position + 1}
+            aria-setsize={count}
+            style={{ top: `${position * row_px}px`, height: `${row_px}px` }}
+            onClick={() => {
+              props.onSelect(position);
+              props.onOpen(position);
+            }}
+          >
+            {props.row(position)}
+          </div>
+        ))}
+      </div>
+    </div>
+  );
+}
