@@ -1,0 +1,27 @@
+// The dashboard in the browser: `/` is its page, `/dashboard/FILE` what the page loads.
+//
+// Pure functions around the files that are part of the program (dashboard_files.h); no file system
+// is asked. What they answer can't be framed, runs no script but its own and speaks with no host
+// but this node and the members it is told of. In a build without the dashboard `/` is a plain page
+// that says how to get it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/exchange.h"
+
+namespace cairn::server {
+
+// `members`: HTTP addresses (host:port) with which the page may speak beside its own node.
+void respond_page(const HttpRequest& request, const std::vector<std::string>& members,
+                  Exchange& exchange);
+
+// `name`: what stands behind /dashboard/. 404 for anything that isn't one of the files.
+void respond_dashboard_file(const HttpRequest& request, std::string_view name, Exchange& exchange);
+
+// Whether a client takes gzip (RFC 9110 §12.5.3): named, or by *, and not with q=0.
+bool accepts_gzip(const HttpRequest& request);
+
+}  // namespace cairn::server
