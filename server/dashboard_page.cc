@@ -1,6 +1,8 @@
 #include "server/dashboard_page.h"
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "server/dashboard_files.h"
 
@@ -70,9 +72,9 @@ bool names_tag(std::string_view if_none_match, std::string_view tag) {
     return found;
 }
 
-void respond_file(const HttpRequest& request, const DashboardFile& file, Exchange& exchange) {
+void respond_file(const DashboardFile& file, std::string_view if_none_match, bool packed,
+                  Exchange& exchange) {
     HttpResponse& response = exchange.response;
-    const bool packed = accepts_gzip(request);
     std::string tag(file.entity_tag);
     if (packed) {
         tag.insert(tag.size() - 1, "-gzip");
@@ -81,7 +83,7 @@ void respond_file(const HttpRequest& request, const DashboardFile& file, Exchang
     // Asked each time whether it has changed, so that a new program's page has its own files.
     response.add_header("Cache-Control", "no-cache");
     response.add_header("Vary", "Accept-Encoding");
-    if (names_tag(request.header("If-None-Match"), tag)) {
+    if (names_tag(if_none_match, tag)) {
         response.status = 304;
         return;
     }
@@ -112,12 +114,22 @@ bool accepts_gzip(const HttpRequest& request) {
     return named ? named_well : any;
 }
 
-void respond_page(const HttpRequest& request, const std::vector<std::string>& members,
-                  Exchange& exchange) {
+void remember_page_request(const HttpRequest& request, Exchange& exchange) {
+    exchange.page_tags = request.header("If-None-Match");
+    exchange.takes_gzip = accepts_gzip(request);
+}
+
+void render_page(const ClusterStatus& status, Exchange& exchange) {
+    std::vector<std::string> members;
+    for (const auto& member : status.members) {
+        if (!member.http_address.empty()) {
+            members.push_back(member.http_address);
+        }
+    }
     add_page_headers(members, exchange.response);
     for (const auto& file : dashboard_files()) {
         if (file.name == "index.html") {
-            respond_file(request, file, exchange);
+            respond_file(file, exchange.page_tags, exchange.takes_gzip, exchange);
             return;
         }
     }
@@ -129,7 +141,7 @@ void respond_dashboard_file(const HttpRequest& request, std::string_view name, E
     for (const auto& file : dashboard_files()) {
         if (file.name == name && name != "index.html") {
             add_page_headers({}, exchange.response);
-            respond_file(request, file, exchange);
+            respond_file(file, request.header("If-None-Match"), accepts_gzip(request), exchange);
             return;
         }
     }

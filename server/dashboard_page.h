@@ -6,17 +6,17 @@
 // that says how to get it.
 #pragma once
 
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "server/exchange.h"
 
 namespace cairn::server {
 
-// `members`: HTTP addresses (host:port) with which the page may speak beside its own node.
-void respond_page(const HttpRequest& request, const std::vector<std::string>& members,
-                  Exchange& exchange);
+// What the page's answer needs of its request, which is gone when that answer is made.
+void remember_page_request(const HttpRequest& request, Exchange& exchange);
+
+// The page may speak with the members that `status` names, beside its own node.
+void render_page(const ClusterStatus& status, Exchange& exchange);
 
 // `name`: what stands behind /dashboard/. 404 for anything that isn't one of the files.
 void respond_dashboard_file(const HttpRequest& request, std::string_view name, Exchange& exchange);

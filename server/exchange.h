@@ -65,6 +65,7 @@ struct Exchange {
         protobuf,  // POST
         cluster,
         readiness,
+        page,
         snapshot_taken,
         transferred,
         member_added,
@@ -92,6 +93,8 @@ struct Exchange {
     std::string idempotency_key;  // empty: none
     IfMatch if_match;             // GET
     IfNoneMatch if_none_match;    // GET
+    std::string page_tags;        // page: If-None-Match
+    bool takes_gzip = false;      // page
     Parameters parameters;
     PutBody put_body;  // its memory is reused
 

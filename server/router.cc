@@ -3,6 +3,7 @@
 #include "server/backup_api.h"
 #include "server/cluster_api.h"
 #include "server/cluster_json.h"
+#include "server/dashboard_page.h"
 #include "server/duration.h"
 #include "server/gateway_statistics.h"
 #include "server/host_check.h"
@@ -142,22 +143,17 @@ Decision respond_openapi(std::string_view query, Exchange& exchange) {
     return Decision::respond;
 }
 
-// Until the dashboard is here: that this is a node, and what can be asked of it.
-Decision respond_page(std::string_view query, Exchange& exchange) {
+// The page, once it is known with which members it may speak.
+Decision decide_page(const HttpRequest& request, std::string_view query, const ApiOptions& options,
+                     Operation& operation, Exchange& exchange) {
     if (const auto error = parse_parameters(query, 0, exchange.parameters)) {
         return respond_invalid(exchange, *error);
     }
-    exchange.response.content_type = "text/html; charset=utf-8";
-    exchange.response.add_header("Content-Security-Policy",
-                                 "default-src 'none'; frame-ancestors 'none'");
-    exchange.response.add_header("X-Content-Type-Options", "nosniff");
-    exchange.response.body =
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Cairn</title></head>"
-        "<body><h1>Cairn</h1><p>This node runs. This version has no dashboard yet.</p><ul>"
-        "<li><a href=\"/v1/cluster\">The cluster</a></li>"
-        "<li><a href=\"/v1/values\">Its values</a></li>"
-        "<li><a href=\"/readyz\">Whether this node is ready</a></li></ul></body></html>\n";
-    return Decision::respond;
+    exchange.answer = Exchange::Answer::page;
+    remember_page_request(request, exchange);
+    begin_operation(exchange, options, Operation::Kind::cluster_status, operation);
+    operation.consistency = Consistency::local;
+    return Decision::operate;
 }
 
 // The checks that come before any route's own; false when one answered.
@@ -228,7 +224,10 @@ Decision dispatch(const HttpRequest& request, const Route& route, std::string_vi
         case Resource::openapi:
             return respond_openapi(query, exchange);
         case Resource::page:
-            return respond_page(query, exchange);
+            return decide_page(request, query, options, operation, exchange);
+        case Resource::file:
+            respond_dashboard_file(request, encoded_name, exchange);
+            return Decision::respond;
         case Resource::server:
             break;
     }
@@ -330,6 +329,8 @@ void render(const Operation& operation, const NodeView& view, Exchange& exchange
             return append_cluster_json(operation.cluster, exchange.response.body);
         case Exchange::Answer::readiness:
             return render_readiness(operation.cluster, exchange);
+        case Exchange::Answer::page:
+            return render_page(operation.cluster, exchange);
         case Exchange::Answer::snapshot_taken:
             return render_snapshot_taken(operation, exchange);
         case Exchange::Answer::transferred:

@@ -164,6 +164,7 @@ constexpr Route routes[] = {
     {"/readyz", Resource::readyz, get, "/readyz", readyz_operations},
     {"/openapi.json", Resource::openapi, get, "/openapi.json", openapi_operations},
     {"/", Resource::page, get, "/", page_operations},
+    {"/dashboard/", Resource::file, get, "/dashboard/{file}", {}},
     {"*", Resource::server, "GET, HEAD, PUT, DELETE, POST, OPTIONS", "*", {}},
 };
 

@@ -28,6 +28,7 @@ enum class Resource : std::uint8_t {
     metrics,
     multiplexed,  // many streams and commands on one WebSocket
     page,         // what a person sees in a browser
+    file,         // of the dashboard
     server,       // OPTIONS *
 };
 
