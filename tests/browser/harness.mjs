@@ -1,0 +1,128 @@
+// What the scenarios stand on: a browser, clusters that the parent process starts, cases and their results.
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+export const slowness = Number(process.env.SLOWNESS ?? "1");
+export const patience_ms = 20_000 * slowness;
+
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+/** Asks the parent process: clusters, kill, start, pause, resume. */
+export async function ask(request) {
+  process.stdout.write(`${JSON.stringify(request)}\n`);
+  const { value, done } = await answers.next();
+  if (done) throw new Error("the parent process has ended");
+  const answer = JSON.parse(value);
+  if (answer.error) throw new Error(answer.error);
+  return answer;
+}
+
+export async function startCluster(nodes = 3) {
+  const { bases } = await ask({ do: "cluster", nodes });
+  const ids = Object.keys(bases).map(Number);
+  return { bases, ids, base: bases[ids[0]] };
+}
+
+export async function put(base, name, value, more = {}) {
+  const path = name.split("/").map(encodeURIComponent).join("/");
+  const response = await fetch(`${base}/v1/values/${path}`, {
+    method: "PUT",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ value, ...more }),
+  });
+  if (!response.ok) throw new Error(`PUT ${name}: ${response.status} ${await response.text()}`);
+  return response.json();
+}
+
+export async function remove(base, name) {
+  const response = await fetch(`${base}/v1/values/${name}`, { method: "DELETE" });
+  if (!response.ok) throw new Error(`DELETE ${name}: ${response.status}`);
+}
+
+export async function clusterOf(base) {
+  return (await fetch(`${base}/v1/cluster`)).json();
+}
+
+export async function until(what, condition, limit_ms = patience_ms) {
+  const end = Date.now() + limit_ms;
+  let last;
+  while (Date.now() < end) {
+    try {
+      const result = await condition();
+      if (result) return result;
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error(`${what}: not within ${limit_ms} ms${last ? `; ${last.message}` : ""}`);
+}
+
+const chromium_arguments = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export async function openBrowser() {
+  return chromium.launch({ executablePath: "/usr/bin/chromium", args: chromium_arguments });
+}
+
+/** A page whose own errors, refused scripts and requests to anywhere else are faults of the test. */
+export async function openPage(browser, url, allowed_origins, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(patience_ms);
+  const faults = [];
+  page.on("pageerror", (error) => faults.push(`error in the page: ${error.message}`));
+  page.on("console", (message) => {
+    const text = message.text();
+    if (/Content Security Policy|Refused to|blocked by CORS/.test(text)) faults.push(text);
+  });
+  page.on("request", (request) => {
+    const { origin, protocol } = new URL(request.url());
+    if (protocol.startsWith("http") && !allowed_origins.includes(origin)) faults.push(`asked ${request.url()}`);
+  });
+  await page.goto(url);
+  return { page, faults, context };
+}
+
+const cases = [];
+
+export function scenario(name, run) {
+  cases.push({ name, run });
+}
+
+export async function runScenarios() {
+  const wanted = process.env.FILTER ?? "";
+  const browser = await openBrowser();
+  let passed = 0;
+  let failed = 0;
+  for (const { name, run } of cases) {
+    if (!name.includes(wanted)) continue;
+    const began = Date.now();
+    try {
+      await run(browser);
+      passed += 1;
+      console.log(`PASS browser: ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+    } catch (error) {
+      failed += 1;
+      console.log(`FAIL browser: ${name}: ${error.stack ?? error}`.replace(/\n\{/g, "\n {"));
+    }
+  }
+  await browser.close();
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exit(failed === 0 ? 0 : 1);
+}
+
+export function equal(actual, expected, what) {
+  if (actual !== expected) throw new Error(`${what}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
+}
+
+export function good(condition, what) {
+  if (!condition) throw new Error(what);
+}
