@@ -49,17 +49,16 @@ class Nodes:
         if verb == "cluster":
             self.end()
             self.cluster = clusters.Cluster(request.get("nodes", 3))
-            self.cluster.__enter__()
-            self.cluster.wait_for_leader()
+            self.cluster.start()
             return {"bases": {node.id: f"http://127.0.0.1:{node.http_port}" for node in self.cluster.nodes}}
-        node = next(node for node in self.cluster.nodes if node.id == request["node"])
-        getattr(node, verb)()
+        assert verb in ("kill", "start", "pause", "resume"), verb
+        getattr(self.cluster.node(request["node"]), verb)()
         return {}
 
     def end(self):
         if self.cluster is not None:
-            self.cluster.__exit__(None, None, None)
-            self.cluster = None
+            ended, self.cluster = self.cluster, None
+            ended.stop()
 
 
 def main():

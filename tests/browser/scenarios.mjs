@@ -73,12 +73,12 @@ scenario("a value is created, edited and deleted", async (browser) => {
   await page.getByRole("button", { name: "New value" }).click();
   await page.getByLabel("Name", { exact: true }).last().fill("edit/me & you?");
   await page.locator("textarea").fill('{"a":[1,2]}');
-  await page.getByRole("button", { name: "Create" }).click();
+  await page.getByRole("button", { name: "Create", exact: true }).click();
   await row(page, "edit/me & you?").click();
   await page.getByRole("button", { name: "Format JSON" }).click();
   equal(await page.locator("textarea").inputValue(), '{\n  "a": [\n    1,\n    2\n  ]\n}', "pretty-printed");
   await page.locator("textarea").fill("<b>text</b> only");
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.getByText(/^Written with index/).waitFor();
   const answer = await (await fetch(`${cluster.base}/v1/values/edit/me%20%26%20you%3F`)).json();
   equal(answer.value, "<b>text</b> only", "value");
@@ -94,9 +94,9 @@ scenario("bytes are edited as hexadecimal digits", async (browser) => {
   const { page, close } = await open(browser, cluster, "#/values?name=bytes");
   await until("hex", async () => (await page.locator("textarea").inputValue()) === "00 ff 10");
   await page.locator("textarea").fill("00 ff 1");
-  equal(await page.getByRole("button", { name: "Save" }).isDisabled(), true, "half a byte can't be saved");
+  equal(await page.getByRole("button", { name: "Save", exact: true }).isDisabled(), true, "half a byte can't be saved");
   await page.locator("textarea").fill("c3 28 ff");
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.getByText(/^Written with index/).waitFor();
   const bytes = new Uint8Array(await (await fetch(`${cluster.base}/v1/raw/bytes`)).arrayBuffer());
   equal(Array.from(bytes).join(), "195,40,255", "bytes");
@@ -110,7 +110,7 @@ scenario("a conflict shows both versions, and the person chooses", async (browse
   await page.locator("textarea").fill("mine");
   await put(cluster.bases[2], "contested", "theirs");
   await page.getByText("It has changed since you opened it").waitFor();
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.getByText("Nothing was overwritten.").waitFor();
   const sides = await page.locator(".sides pre").allTextContents();
   equal(sides.join("|"), "theirs|mine", "both versions");

@@ -37,7 +37,7 @@ export async function takeScreenshots(directory) {
   await shoot("conflict", "#/values?name=flags/new-basket", async (page) => {
     await page.locator("textarea").fill("off");
     await put(cluster.bases[2], "flags/new-basket", "on, for everybody");
-    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("button", { name: "Save", exact: true }).click();
     await page.locator(".sides").waitFor();
   });
   await shoot("events", "#/events", async (page) => {
