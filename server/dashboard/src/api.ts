@@ -10,6 +10,10 @@ export interface Member {
   lag?: number;
   last_contact_ms?: number;
   rtt_ms?: number;
+  /** What it sends arrives at the answering node. */
+  hears?: boolean;
+  /** What the answering node sends arrives there; left out while nobody can tell. */
+  reaches?: boolean;
   [other: string]: unknown;
 }
 
@@ -28,6 +32,7 @@ export interface Cluster {
   started_at?: string;
   version?: string;
   snapshot_index?: number;
+  disk_ms?: number;
   members: Member[];
   [other: string]: unknown;
 }

@@ -33,7 +33,7 @@ interface Look {
 
 const is_read = (labels: Record<string, string>) => labels.method === "GET" || labels.method === "HEAD";
 const is_write = (labels: Record<string, string>) => ["PUT", "POST", "DELETE"].includes(labels.method ?? "");
-const of_values = (labels: Record<string, string>) => /value|raw|list/.test(labels.route ?? "");
+const of_values = (labels: Record<string, string>) => /^\/v1\/(values|raw)/.test(labels.route ?? "");
 
 /** What happened between two looks at one node. Pure. */
 export function compare(before: Look, after: Look): NodeFigures {
@@ -47,14 +47,14 @@ export function compare(before: Look, after: Look): NodeFigures {
   const milliseconds = (name: string, q: number) =>
     quantile(buckets(before.samples, name), buckets(after.samples, name), q) * 1000;
   return {
-    disk_ms: milliseconds("cairn_disk_sync_duration_seconds", 0.5),
-    commit_p50_ms: milliseconds("cairn_raft_commit_duration_seconds", 0.5),
-    commit_p99_ms: milliseconds("cairn_raft_commit_duration_seconds", 0.99),
+    disk_ms: milliseconds("cairn_disk_append_duration_seconds", 0.5),
+    commit_p50_ms: milliseconds("cairn_commit_duration_seconds", 0.5),
+    commit_p99_ms: milliseconds("cairn_commit_duration_seconds", 0.99),
     applied_index: sum(after.samples, "cairn_raft_applied_index"),
     writes_per_s: rate(is_write),
     reads_per_s: rate(is_read),
     streams: sum(after.samples, "cairn_streams"),
-    memory_bytes: sum(after.samples, "process_resident_memory_bytes"),
+    memory_bytes: sum(after.samples, "cairn_process_resident_memory_bytes"),
   };
 }
 

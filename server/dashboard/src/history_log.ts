@@ -1,5 +1,5 @@
 // What changed in the cluster while this page was open: leaders, terms, members that came, went, or fell silent.
-import type { Cluster } from "./api";
+import type { Cluster, Member } from "./api";
 import { connection } from "./connection";
 import { Store } from "./store";
 
@@ -14,8 +14,10 @@ const silent_ms = 3000;
 
 export const changes = new Store<Change[]>([]);
 
-export function isSilent(state: string, last_contact_ms: number | undefined): boolean {
-  return state === "unreachable" || (last_contact_ms !== undefined && last_contact_ms > silent_ms);
+/** Whether the answering node hears nothing of this member. */
+export function isSilent(member: Member): boolean {
+  if (member.hears !== undefined) return !member.hears;
+  return member.state === "unreachable" || (member.last_contact_ms !== undefined && member.last_contact_ms > silent_ms);
 }
 
 /** The differences between two looks at the cluster, in words. Pure. */
@@ -36,8 +38,8 @@ export function differences(before: Cluster, after: Cluster): { text: string; ba
     if (!was) list.push({ text: `Node ${member.id} was added as ${member.role}`, bad: false });
     else if (was.role !== member.role) list.push({ text: `Node ${member.id} is a ${member.role} now`, bad: false });
     if (was && before.node === after.node && before.leader === after.leader) {
-      const now_silent = isSilent(member.state, member.last_contact_ms);
-      if (now_silent !== isSilent(was.state, was.last_contact_ms)) {
+      const now_silent = isSilent(member);
+      if (now_silent !== isSilent(was)) {
         list.push({ text: `Node ${member.id} ${now_silent ? "is not heard from" : "is heard from again"}`, bad: now_silent });
       }
     }

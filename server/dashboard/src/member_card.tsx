@@ -32,7 +32,7 @@ function roleText(member: Member, cluster: Cluster): string {
 
 export function MemberCard({ member, cluster, own, figures, now, onLead, onRemove }: Props) {
   const leads = member.id === cluster.leader;
-  const silent = member.id !== cluster.node && !own && isSilent(member.state, member.last_contact_ms);
+  const silent = member.id !== cluster.node && !own && isSilent(member);
   const applied = own?.applied_index;
   const lag = applied === undefined ? member.lag : Math.max(0, cluster.commit_index - applied);
   return (
@@ -54,7 +54,7 @@ export function MemberCard({ member, cluster, own, figures, now, onLead, onRemov
           value={member.id === cluster.node ? "itself" : milliseconds(member.last_contact_ms)}
           title="since the page's node heard from it"
         />
-        <Fact name="disk" value={milliseconds(figures?.disk_ms)} title="a write to its disk with sync, mean of the last seconds" />
+        <Fact name="disk" value={milliseconds(Number.isFinite(figures?.disk_ms) ? figures?.disk_ms : own?.disk_ms)} title="a write to its disk with its sync, median of the last seconds" />
         <Fact name="commit time" value={milliseconds(figures?.commit_p50_ms)} title="from proposal to commit, median" />
         <Fact name="up" value={own?.started_at ? span(now - Date.parse(own.started_at)) : "–"} title="since its last start" />
       </dl>
