@@ -142,12 +142,13 @@ RaftThreadOptions App::raft_options() {
     raft.core.refuse_votes_at_start = true;
     raft.transport.cluster_id = identity.cluster_id;
     raft.transport.node_id = options_.id;
-    raft.transport.http_address = options_.http.text();
+    const Address advertised = node_data_.advertised_address(options_);
+    raft.transport.http_address = options_.advertised_http(advertised).text();
     raft.transport.random_seed = random_number();
     raft.transport.peers = node_data_.peers();
     raft.transport.disk_id = identity.disk_id;
     raft.transport.replaced_disk_id = identity.replaced_disk_id;
-    raft.transport.raft_address = node_data_.advertised_address(options_);
+    raft.transport.raft_address = advertised.text();
     raft.replica.membership.disk_id = identity.disk_id;
     raft.replica.membership.hear_ns =
         std::max(raft.replica.membership.hear_ns, 2 * options_.election_timeout_ms * ns_per_ms);
@@ -161,7 +162,7 @@ RaftThreadOptions App::raft_options() {
     raft.access_log = access_log_;
     raft.replica.cluster_id = identity.cluster_id;
     raft.replica.raft_address = address.text();
-    raft.replica.http_address = options_.http.text();
+    raft.replica.http_address = raft.transport.http_address;
     raft.replica.random_seed = random_number();
     raft.replica.disk_stall_ns =
         std::max(raft.replica.disk_stall_ns, 2 * options_.election_timeout_ms * ns_per_ms);
@@ -182,7 +183,10 @@ GatewayOptions App::gateway_options(std::uint64_t files_max) const {
     gateway.api.lease_reads = options_.lease_reads;
     gateway.api.allowed_hosts = options_.allowed_hosts;
     gateway.api.allowed_hosts.push_back(options_.http.host);
-    gateway.api.allowed_origins = options_.allowed_origins;
+    if (options_.advertise_http) {
+        gateway.api.allowed_hosts.push_back(options_.advertise_http->host);
+    }
+    gateway.api.origins = {options_.allowed_origins, &view_.http_addresses};
     gateway.multiplex.subscriptions_max =
         static_cast<std::size_t>(options_.max_socket_subscriptions);
     gateway.multiplex.commands_max = static_cast<std::size_t>(options_.max_socket_commands);

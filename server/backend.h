@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "fsm/state_machine.h"
+#include "server/allowed_origins.h"
 
 namespace cairn::server {
 
@@ -206,6 +207,7 @@ struct NodeView {
     std::atomic<std::uint64_t> leader{0};
     std::atomic<std::uint64_t> applied_index{0};
     std::atomic<bool> draining{false};
+    MemberAddresses http_addresses;  // of all members that have told them
 };
 
 class EventListener {

@@ -1,25 +1,18 @@
 #include "server/cors.h"
 
-#include <algorithm>
-
 namespace cairn::server {
 
-void read_cors(const HttpRequest& request, const std::vector<std::string>& allowed_origins,
-               Cors& cors) {
-    cors.origin.clear();
-    cors.is_on = !allowed_origins.empty();
-    if (!cors.is_on) {
-        return;
-    }
+void read_cors(const HttpRequest& request, const AllowedOrigins& allowed, Cors& cors) {
     const auto origin = request.header("Origin");
-    if (!origin.empty() && std::find(allowed_origins.begin(), allowed_origins.end(), origin) !=
-                               allowed_origins.end()) {
+    cors.origin.clear();
+    cors.depends_on_origin = !origin.empty() || !allowed.configured.empty();
+    if (!origin.empty() && allowed.contain(origin)) {
         cors.origin = origin;
     }
 }
 
 void append_cors_headers(const Cors& cors, HttpResponse& response) {
-    if (cors.is_on) {
+    if (cors.depends_on_origin) {
         response.add_header("Vary", "Origin");
     }
     if (!cors.origin.empty()) {

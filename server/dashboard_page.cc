@@ -1,10 +1,11 @@
 #include "server/dashboard_page.h"
 
 #include <algorithm>
+#include <cctype>
 #include <string>
 #include <vector>
 
-#include "server/dashboard_files.h"
+#include "server/optional_whitespace.h"
 
 namespace cairn::server {
 namespace {
@@ -17,14 +18,6 @@ constexpr std::string_view plain_page =
     "<li><a href=\"/v1/cluster\">The cluster</a></li>"
     "<li><a href=\"/v1/values\">Its values</a></li>"
     "<li><a href=\"/readyz\">Whether this node is ready</a></li></ul></body></html>\n";
-
-std::string_view trim(std::string_view text) {
-    const auto first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) {
-        return {};
-    }
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
 
 // Calls `use` with each element of a comma-separated list, without the blanks around it.
 template <typename Use>
@@ -41,6 +34,14 @@ bool is_refused(std::string_view parameters) {
     const auto weight = trim(parameters);
     return weight.size() >= 3 && (weight[0] == 'q' || weight[0] == 'Q') && weight[1] == '=' &&
            weight.find_first_not_of("0.", 2) == std::string_view::npos;
+}
+
+// Nothing that could be more of a policy than one host.
+bool is_plain_address(std::string_view address) {
+    return !address.empty() && std::ranges::all_of(address, [](unsigned char c) {
+        return std::isalnum(c) != 0 || c == '.' || c == ':' || c == '-' || c == '_' || c == '[' ||
+               c == ']';
+    });
 }
 
 std::string content_security_policy(const std::vector<std::string>& members) {
@@ -119,15 +120,16 @@ void remember_page_request(const HttpRequest& request, Exchange& exchange) {
     exchange.takes_gzip = accepts_gzip(request);
 }
 
-void render_page(const ClusterStatus& status, Exchange& exchange) {
+void render_page(std::span<const DashboardFile> files, const ClusterStatus& status,
+                 Exchange& exchange) {
     std::vector<std::string> members;
     for (const auto& member : status.members) {
-        if (!member.http_address.empty()) {
+        if (is_plain_address(member.http_address)) {
             members.push_back(member.http_address);
         }
     }
     add_page_headers(members, exchange.response);
-    for (const auto& file : dashboard_files()) {
+    for (const auto& file : files) {
         if (file.name == "index.html") {
             respond_file(file, exchange.page_tags, exchange.takes_gzip, exchange);
             return;
@@ -137,8 +139,9 @@ void render_page(const ClusterStatus& status, Exchange& exchange) {
     exchange.response.body = plain_page;
 }
 
-void respond_dashboard_file(const HttpRequest& request, std::string_view name, Exchange& exchange) {
-    for (const auto& file : dashboard_files()) {
+void respond_dashboard_file(std::span<const DashboardFile> files, const HttpRequest& request,
+                            std::string_view name, Exchange& exchange) {
+    for (const auto& file : files) {
         if (file.name == name && name != "index.html") {
             add_page_headers({}, exchange.response);
             respond_file(file, request.header("If-None-Match"), accepts_gzip(request), exchange);

@@ -6,8 +6,10 @@
 // that says how to get it.
 #pragma once
 
+#include <span>
 #include <string_view>
 
+#include "server/dashboard_files.h"
 #include "server/exchange.h"
 
 namespace cairn::server {
@@ -16,10 +18,12 @@ namespace cairn::server {
 void remember_page_request(const HttpRequest& request, Exchange& exchange);
 
 // The page may speak with the members that `status` names, beside its own node.
-void render_page(const ClusterStatus& status, Exchange& exchange);
+void render_page(std::span<const DashboardFile> files, const ClusterStatus& status,
+                 Exchange& exchange);
 
 // `name`: what stands behind /dashboard/. 404 for anything that isn't one of the files.
-void respond_dashboard_file(const HttpRequest& request, std::string_view name, Exchange& exchange);
+void respond_dashboard_file(std::span<const DashboardFile> files, const HttpRequest& request,
+                            std::string_view name, Exchange& exchange);
 
 // Whether a client takes gzip (RFC 9110 §12.5.3): named, or by *, and not with q=0.
 bool accepts_gzip(const HttpRequest& request);

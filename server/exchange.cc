@@ -4,7 +4,7 @@ namespace cairn::server {
 
 void Exchange::reset() {
     response.reset();
-    cors.is_on = false;
+    cors.depends_on_origin = false;
     cors.origin.clear();
     route = 0;
     method = 0;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "fsm/history.h"
+#include "server/allowed_origins.h"
 #include "server/backend.h"
 #include "server/cors.h"
 #include "server/http_types.h"
@@ -30,8 +31,7 @@ struct ApiOptions {
     bool lease_reads = false;  // consistency=lease may be asked for
     // Host names by which this node may be called, beside localhost and IP addresses.
     std::vector<std::string> allowed_hosts;
-    // Origins of pages that may write and open streams, beside the node's own.
-    std::vector<std::string> allowed_origins;
+    AllowedOrigins origins;  // beside the node's own
 };
 
 enum class Decision : std::uint8_t {

@@ -57,15 +57,14 @@ bool host_allowed(std::string_view host, const std::vector<std::string>& allowed
         [name](const std::string& allowed) { return same_name(name, without_port(allowed)); });
 }
 
-bool origin_allowed(const HttpRequest& request, const std::vector<std::string>& allowed_origins) {
+bool origin_allowed(const HttpRequest& request, const AllowedOrigins& allowed) {
     auto origin = request.header("Origin");
     if (origin.data() == nullptr) {
         // Every browser that leaves Origin out says by this where the request comes from.
         const auto site = request.header("Sec-Fetch-Site");
         return site.data() == nullptr || site == "same-origin" || site == "none";
     }
-    if (std::find(allowed_origins.begin(), allowed_origins.end(), origin) !=
-        allowed_origins.end()) {
+    if (allowed.contain(origin)) {
         return true;
     }
     for (std::string_view scheme : {"http://", "https://"}) {

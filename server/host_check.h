@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "server/allowed_origins.h"
 #include "server/http_types.h"
 
 namespace cairn::server {
@@ -21,8 +22,7 @@ namespace cairn::server {
 bool host_allowed(std::string_view host, const std::vector<std::string>& allowed_names);
 
 // Without Origin (not a browser, unless Sec-Fetch-Site tells of another site), with the request's
-// own host as the origin's host and port, or with one of `allowed_origins`, as browsers write them
-// ("https://app.example.com").
-bool origin_allowed(const HttpRequest& request, const std::vector<std::string>& allowed_origins);
+// own host as the origin's host and port, or with one of the allowed ones.
+bool origin_allowed(const HttpRequest& request, const AllowedOrigins& allowed);
 
 }  // namespace cairn::server

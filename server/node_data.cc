@@ -228,13 +228,13 @@ Address NodeData::listen_address(const ServeOptions& options) const {
     return options.raft;
 }
 
-std::string NodeData::advertised_address(const ServeOptions& options) const {
+Address NodeData::advertised_address(const ServeOptions& options) const {
     for (const Addresses* known : {&identity().members, &identity().founders}) {
         if (const std::optional<Address> own = address_of(members_of(*known), options.id)) {
-            return own->text();
+            return *own;
         }
     }
-    return options.raft.text();
+    return options.raft;
 }
 
 std::vector<raft::PeerAddress> NodeData::peers() const {

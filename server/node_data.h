@@ -31,7 +31,7 @@ class NodeData {
     const raft::Identity& identity() const { return *directory_->identity(); }
     // Where this node's Raft listens, and where others are told to find it.
     Address listen_address(const ServeOptions& options) const;
-    std::string advertised_address(const ServeOptions& options) const;
+    Address advertised_address(const ServeOptions& options) const;
     // The other members, as last heard of.
     std::vector<raft::PeerAddress> peers() const;
 

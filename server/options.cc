@@ -112,15 +112,6 @@ std::string apply_initial_cluster(Texts texts, ServeOptions& options) {
     return {};
 }
 
-std::string apply_join(Texts texts, ServeOptions& options) {
-    ParseResult<Address> address = parse_address(texts.front(), PortZero::refused);
-    if (!address) {
-        return address.error().text;
-    }
-    options.join = *std::move(address);
-    return {};
-}
-
 template <auto member>
 std::string apply_choice(Texts texts, ServeOptions& options) {
     const std::string& text = texts.front();
@@ -236,6 +227,11 @@ constexpr auto settings = std::to_array<Setting>({
     {"http", SettingKind::text, "HOST:PORT", "127.0.0.1:8080",
      "Where clients connect; port 0 takes any free one",
      apply_address<&Options::http, PortZero::allowed>},
+    {"advertise-http", SettingKind::text, "HOST:PORT", "(http)",
+     "Where clients and the dashboard find this node, as the members\n"
+     "tell it; when http is a wildcard address the default is the\n"
+     "host of its Raft address with http's port",
+     apply_address<&Options::advertise_http, PortZero::refused>},
     {"raft", SettingKind::text, "HOST:PORT", "127.0.0.1:7080",
      "Where the other nodes connect; with initial-cluster the default\n"
      "is this node's address in it",
@@ -249,7 +245,7 @@ constexpr auto settings = std::to_array<Setting>({
      "The HTTP address of any member of a running cluster that this\n"
      "node is to join, with --raft as its address for the others;\n"
      "used on the first start only",
-     apply_join},
+     apply_address<&Options::join, PortZero::refused>},
     {"heartbeat-ms", SettingKind::number, "MS", "50",
      "Time between two heartbeats of the leader, 10 to 60000",
      apply_number<&Options::heartbeat_ms, 10, 60000>},
@@ -357,6 +353,9 @@ std::string objection_to(const ServeOptions& options) {
     if (options.join && (!options.raft_given || options.raft.is_wildcard())) {
         return "join needs raft, the address at which the members reach this node";
     }
+    if (options.advertise_http && options.advertise_http->is_wildcard()) {
+        return "advertise-http is " + options.advertise_http->text() + ", which nobody can dial";
+    }
     if (options.http == options.raft) {
         return "http and raft are the same address " + options.http.text();
     }
@@ -367,6 +366,13 @@ std::string objection_to(const ServeOptions& options) {
 
 InitialCluster ServeOptions::founders() const {
     return initial_cluster.value_or(InitialCluster{{id, raft}});
+}
+
+Address ServeOptions::advertised_http(const Address& advertised_raft) const {
+    if (advertise_http) {
+        return *advertise_http;
+    }
+    return http.is_wildcard() ? Address{advertised_raft.host, http.port} : http;
 }
 
 std::span<const Setting> serve_settings() {

@@ -27,6 +27,7 @@ struct ServeOptions {
     std::string data_dir = "./cairn-data";
     Address http{"127.0.0.1", 8080};  // port 0: any free one
     Address raft{"127.0.0.1", 7080};
+    std::optional<Address> advertise_http;  // none: see advertised_http()
     bool raft_given = false;  // else an initialised data directory knows better
     std::optional<InitialCluster> initial_cluster;  // none: this node alone; contains id
 
@@ -67,6 +68,9 @@ struct ServeOptions {
 
     // Who founds the cluster on the first start.
     InitialCluster founders() const;
+    // What the members are told to reach this node's HTTP by, which on a wildcard address is found
+    // where the node's Raft is.
+    Address advertised_http(const Address& advertised_raft) const;
 
     friend bool operator==(const ServeOptions&, const ServeOptions&) = default;
 };

@@ -152,6 +152,7 @@ void Replica::tick() {
     node_.on_tick(steady_ns_);
     if (links_.is_due(steady_ns_)) {
         links_.tick(node_.core().configuration().members(), steady_ns_);
+        note_addresses();
     }
     request_turn_();
 }
@@ -317,6 +318,7 @@ void Replica::on_application(raft::NodeId from, std::string_view bytes) {
 
 void Replica::on_peer_connected(raft::NodeId peer) {
     node_.on_peer_connected(peer);
+    note_addresses();
     request_turn_();
 }
 

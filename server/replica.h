@@ -150,6 +150,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     void sweep();
     // replica_figures.cc
     void note_leader();
+    void note_addresses();
     void submit_metrics(std::shared_ptr<Operation> operation, Port& port);
     void collect(NodeFigures& figures) const;
     std::int64_t leaderless_ns() const;

@@ -1,4 +1,6 @@
 // What a replica tells of itself to people and to metrics.
+#include <algorithm>
+
 #include "server/cluster_view.h"
 #include "server/node_figures.h"
 #include "server/replica.h"
@@ -25,6 +27,18 @@ void Replica::note_leader() {
     known_term_ = core.term();
     leader_since_utc_ns_ = known_leader_ == 0 ? 0 : clock_.utc_ns();
     leader_changes_ += known_leader_ == 0 ? 0 : 1;
+}
+
+// For the gateways: whose pages are the cluster's own.
+void Replica::note_addresses() {
+    const std::vector<raft::NodeId> members = node_.core().configuration().members();
+    std::vector<std::string> addresses = {options_.http_address};
+    for (raft::PeerStatus& peer : transport_.peers()) {
+        if (std::binary_search(members.begin(), members.end(), peer.id)) {
+            addresses.push_back(std::move(peer.http_address));
+        }
+    }
+    view_.http_addresses.set(std::move(addresses));
 }
 
 ClusterStatus Replica::cluster_status() const {

@@ -181,7 +181,7 @@ bool admit(const HttpRequest& request, const ApiOptions& options, const Route* r
         return false;
     }
     if ((exchange.is_write || is_stream(route->resource)) &&
-        !origin_allowed(request, options.allowed_origins)) {
+        !origin_allowed(request, options.origins)) {
         respond_problem(exchange, Code::forbidden, "Pages of other origins may not do this.");
         return false;
     }
@@ -226,7 +226,7 @@ Decision dispatch(const HttpRequest& request, const Route& route, std::string_vi
         case Resource::page:
             return decide_page(request, query, options, operation, exchange);
         case Resource::file:
-            respond_dashboard_file(request, encoded_name, exchange);
+            respond_dashboard_file(dashboard_files(), request, encoded_name, exchange);
             return Decision::respond;
         case Resource::server:
             break;
@@ -287,7 +287,7 @@ Decision decide(const HttpRequest& request, const ApiOptions& options, Operation
     exchange.reset();
     exchange.is_write = is_write_method(request.method);
     exchange.response.head_only = request.method == "HEAD";
-    read_cors(request, options.allowed_origins, exchange.cors);
+    read_cors(request, options.origins, exchange.cors);
     const auto [path, query] = split_target(request.target);
     std::string_view encoded_name;
     const Route* route = find_route(path, encoded_name);
@@ -330,7 +330,7 @@ void render(const Operation& operation, const NodeView& view, Exchange& exchange
         case Exchange::Answer::readiness:
             return render_readiness(operation.cluster, exchange);
         case Exchange::Answer::page:
-            return render_page(operation.cluster, exchange);
+            return render_page(dashboard_files(), operation.cluster, exchange);
         case Exchange::Answer::snapshot_taken:
             return render_snapshot_taken(operation, exchange);
         case Exchange::Answer::transferred:

@@ -27,7 +27,7 @@ export async function takeScreenshots(directory) {
   const writing = setInterval(() => void put(cluster.base, "flags/dark-launch", `${Math.ceil(Math.random() * 20)}%`).catch(() => {}), 20);
   await shoot("cluster", "", async (page) => {
     await page.locator(`.card.leads[aria-label="Node ${leader}"]`).waitFor();
-    await page.waitForTimeout(15_000);
+    await page.waitForTimeout(45_000);
   });
   clearInterval(writing);
   await shoot("values", "#/values", async (page) => page.locator(".virtual-row").nth(5).waitFor());
@@ -54,4 +54,5 @@ export async function takeScreenshots(directory) {
   });
   await browser.close();
   console.log("6 passed, 0 failed");
+  process.exit(0);
 }

@@ -128,7 +128,7 @@ def test_streams_for_pages_of_other_sites(cluster, name):
     node = cluster.followers()[0]
     for path in (f"/v1/watch/{name}", f"/v1/events/{name}", "/v1/events", "/v1/stream"):
         for headers in (("Origin: https://evil.example",), ("Origin: null",), ("Origin: http://localhost.evil.example",),
-                        (f"Origin: http://localhost:{node.http_port + 1}",), ("Origin: file://",), ("Origin:",),
+                        ("Origin: http://localhost:1",), ("Origin: file://",), ("Origin:",),
                         ("Origin: https://evil.example", "Cookie: session=1"), ("Sec-Fetch-Site: cross-site", "Cookie: a=b")):
             received, _ = raw_exchange(node.http_port, handshake(path, *headers, "Connection: close"), timeout=2.0)
             expected = (b"403", b"404") if path in ("/v1/events", "/v1/stream") else (b"403",)

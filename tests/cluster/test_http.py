@@ -1,7 +1,7 @@
 """HTTP as clients of all kinds speak it: OPTIONS and HEAD, CORS, targets, escapes, versions, bodies of any bytes."""
 import json
 
-from client import raw_exchange
+from client import StreamRefused, open_stream, raw_exchange
 
 ORIGIN = "https://app.example.com"
 
@@ -61,6 +61,31 @@ def test_cors_for_a_configured_origin(make_cluster, name):
         answer = client.get(name, headers={"Origin": origin})
         assert answer.status == 200, answer
         assert ("ETag" in answer.headers.get("Access-Control-Expose-Headers", "")) == allowed, answer
+
+
+def test_members_pages_may_ask_each_other(cluster, name):
+    """What the dashboard of one node needs of the others."""
+    page, asked = cluster.nodes[0], cluster.nodes[1]
+    for origin, allowed in ((f"http://127.0.0.1:{page.http_port}", True), (f"http://localhost:{page.http_port}", True),
+                            (f"https://127.0.0.1:{page.http_port}", False), ("http://127.0.0.1:1", False)):
+        headers = {"Origin": origin, "Access-Control-Request-Method": "PUT", "Sec-Fetch-Site": "cross-site"}
+        answer = asked.client().request("OPTIONS", f"/v1/values/{name}", None, headers)
+        assert answer.headers.get("Access-Control-Allow-Origin") == (origin if allowed else None), answer
+        answer = asked.client().put(name, "x", headers={"Origin": origin})
+        assert answer.status in ((200, 201) if allowed else (403,)), answer
+        try:
+            open_stream(asked.http_port, f"/v1/watch/{name}", headers={"Origin": origin}).close()
+            assert allowed, origin
+        except StreamRefused as refused:
+            assert not allowed and refused.status == 403, (origin, refused)
+    assert "Vary" not in asked.client().get(name).headers  # nothing of it for those who are no browsers
+
+
+def test_a_node_says_where_it_is_found(make_cluster):
+    node = make_cluster(1, ["--advertise-http", "node-1.example:8099"]).nodes[0]
+    assert node.client().request("GET", "/v1/cluster").json["members"][0]["http"] == "node-1.example:8099"
+    answer = node.client().request("GET", "/livez", headers={"Host": "node-1.example:8099"})
+    assert answer.status == 200, answer
 
 
 def test_targets_in_absolute_form(cluster, name):

@@ -184,7 +184,7 @@ class HttpConnection {
     HttpConnection() {
         options_.max_value_bytes = 4096;
         options_.allowed_hosts = {"cairn.example"};
-        options_.allowed_origins = {"https://app.example.com"};
+        options_.origins.configured = {"https://app.example.com"};
         view_.node = 1;
         view_.leader = 2;
     }

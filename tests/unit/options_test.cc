@@ -91,6 +91,7 @@ std::vector<Example> examples() {
     return {{"id", "3", "3"},
             {"data-dir", "/srv/a #b", "\"/srv/a #b\""},
             {"http", "[::1]:0", "\"[::1]:0\""},
+            {"advertise-http", "node-3:8", "\"node-3:8\""},
             {"raft", "node-3:9", "\"node-3:9\""},
             {"initial-cluster", "1=a:1,3=b:2", "\"1=a:1,3=b:2\""},
             {"heartbeat-ms", "20", "20"},
@@ -126,6 +127,7 @@ ServeOptions expected_of_examples() {
     options.id = 3;
     options.data_dir = "/srv/a #b";
     options.http = {"::1", 0};
+    options.advertise_http = {"node-3", 8};
     options.raft = {"node-3", 9};
     options.raft_given = true;
     options.initial_cluster = {{1, {"a", 1}}, {3, {"b", 2}}};
@@ -156,6 +158,21 @@ ServeOptions expected_of_examples() {
     options.log_level = LogLevel::debug;
     options.log_format = LogFormat::json;
     return options;
+}
+
+TEST_CASE("options: what the members are told to reach this node's HTTP by") {
+    ServeOptions options;
+    options.http = {"10.0.0.1", 8080};
+    const Address raft{"node-1.example", 7080};
+    CHECK(options.advertised_http(raft).text() == "10.0.0.1:8080");
+    for (const char* wildcard : {"0.0.0.0", "::"}) {
+        options.http.host = wildcard;
+        CHECK(options.advertised_http(raft).text() == "node-1.example:8080");
+    }
+    options.advertise_http = Address{"gate.example", 80};
+    CHECK(options.advertised_http(raft).text() == "gate.example:80");
+    CHECK(refusal({"--advertise-http", "0.0.0.0:80"}).find("nobody can dial") != std::string::npos);
+    CHECK(refusal({"--advertise-http", "gate.example:0"}).find("port") != std::string::npos);
 }
 
 }  // namespace

@@ -201,7 +201,7 @@ TEST_CASE("origins: without one, what the browser says of the site") {
         CHECK_FALSE(origin_allowed(request, {}));
         // An origin that is named is what counts: a page of an allowed one is of another site.
         request.headers.emplace_back("Origin", "https://app.example.com");
-        CHECK(origin_allowed(request, {"https://app.example.com"}));
+        CHECK(origin_allowed(request, {{"https://app.example.com"}}));
     }
 }
 

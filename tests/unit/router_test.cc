@@ -281,7 +281,7 @@ TEST_CASE("router: CORS is off unless an origin is configured, and then for it o
         CHECK(says_nothing());
         CHECK(api.header("Vary").empty());
     }
-    api.options.allowed_origins = {app};
+    api.options.origins.configured = {app};
     CHECK(api.status("GET", "/v1/values/a", from_app) == 200);
     CHECK(api.header("Access-Control-Allow-Origin") == app);
     CHECK(api.header("Access-Control-Expose-Headers").find("ETag") != std::string::npos);
@@ -486,13 +486,16 @@ TEST_CASE("router: a page for people") {
     ApiHarness api;
     CHECK(api.status("GET", "/") == 200);
     CHECK(api.exchange.response.content_type == "text/html; charset=utf-8");
-    CHECK(api.exchange.response.body.find("/v1/cluster") != std::string::npos);
+    CHECK(api.exchange.response.body.find("Cairn") != std::string::npos);
     CHECK(api.header("Content-Security-Policy").find("default-src 'none'") == 0);
     CHECK(api.status("HEAD", "/") == 200);
     CHECK(api.exchange.response.head_only);
     CHECK(api.status("POST", "/") == 405);
     CHECK(api.header("Allow") == "GET, HEAD, OPTIONS");
     CHECK(api.status("GET", "/?x=1") == 400);
+    CHECK(api.status("GET", "/dashboard/nothing.js") == 404);
+    CHECK(api.status("GET", "/dashboard/") == 404);
+    CHECK(api.status("GET", "/dashboard") == 404);
 }
 
 TEST_CASE("cluster: a backup's head") {

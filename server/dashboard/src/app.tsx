@@ -1,5 +1,6 @@
 // The page's frame: whether it is connected and to whom, the three views, the theme.
 import { useEffect, useState } from "preact/hooks";
+import type { Cluster } from "./api";
 import { ClusterView } from "./cluster_view";
 import { connection, startPolling, trouble } from "./connection";
 import { EventsView } from "./events_view";
@@ -26,15 +27,21 @@ function useTheme(): [string, () => void] {
   return [theme, toggle];
 }
 
+/** A node that is ready has a leader that hears a majority, and has caught up with it. */
+function quorumText(cluster: Cluster | null): string {
+  if (cluster?.ready) return "quorum";
+  return cluster?.leader ? "not ready" : "no quorum";
+}
+
 function ConnectionBadge() {
   const state = useStore(connection);
   const node = state.cluster ? `node ${state.cluster.node}` : new URL(state.base).host;
   const text = {
-    connected: `connected to ${node}`,
+    connected: `connected to ${node} · ${quorumText(state.cluster)}`,
     connecting: state.cluster ? `${node} does not answer` : "connecting",
     lost: "not connected",
   }[state.status];
-  const dot = { connected: "live", connecting: "connecting", lost: "broken" }[state.status];
+  const dot = { connected: state.cluster?.ready ? "live" : "connecting", connecting: "connecting", lost: "broken" }[state.status];
   return (
     <span class="connection" role="status" title={state.base}>
       <span class={`dot ${dot}`} aria-hidden="true" /> {text}

@@ -2,6 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { clock } from "./format";
 
 export interface Line {
   label: string;
@@ -18,9 +19,16 @@ interface Props {
 }
 
 const height_px = 150;
+const shown_min_s = 60;
 
 function colourOf(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim() || "#888";
+}
+
+/** At least a minute, also before there is anything to draw. */
+function timeRange(_: uPlot, first: number | null, last: number | null): [number, number] {
+  const end = last ?? Date.now() / 1000;
+  return [Math.min(first ?? end, end - shown_min_s), end];
 }
 
 function optionsFor(props: Props, width: number): uPlot.Options {
@@ -30,9 +38,9 @@ function optionsFor(props: Props, width: number): uPlot.Options {
     height: height_px,
     legend: { show: false },
     cursor: { show: false },
-    scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.15 : 1] } },
+    scales: { x: { time: true, range: timeRange }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.15 : 1] } },
     axes: [
-      { ...axis, space: 70, size: 28 },
+      { ...axis, space: 80, size: 28, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000)) },
       { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => props.format(tick)) },
     ],
     series: [

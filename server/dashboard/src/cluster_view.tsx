@@ -20,9 +20,9 @@ function total(points: Point[], pick: (node: NodeFigures) => number): (number | 
   return points.map(({ nodes }) => (nodes.size === 0 ? null : [...nodes.values()].reduce((sum, node) => sum + pick(node), 0)));
 }
 
-function ofLeader(points: Point[], leader: number, pick: (node: NodeFigures) => number): (number | null)[] {
+function ofNode(points: Point[], id: number, pick: (node: NodeFigures) => number): (number | null)[] {
   return points.map(({ nodes }) => {
-    const node = nodes.get(leader);
+    const node = nodes.get(id);
     const value = node ? pick(node) : NaN;
     return Number.isNaN(value) ? null : value;
   });
@@ -34,15 +34,16 @@ function Charts({ cluster }: { cluster: Cluster }) {
   const perNode: Line[] = ids.map((id, i) => ({ label: `node ${id}`, colour: colours[i % colours.length] ?? "--series-1" }));
   const data = useMemo(() => {
     const time = points.map((point) => point.at_s);
-    const each = (pick: (node: NodeFigures) => number) => [time, ...ids.map((id) => ofLeader(points, id, pick))];
+    const each = (pick: (node: NodeFigures) => number) => [time, ...ids.map((id) => ofNode(points, id, pick))];
     return {
       rates: [time, total(points, (node) => node.writes_per_s), total(points, (node) => node.reads_per_s)],
       latency: [
         time,
-        ofLeader(points, cluster.leader, (node) => node.commit_p50_ms),
-        ofLeader(points, cluster.leader, (node) => node.commit_p99_ms),
+        ofNode(points, cluster.leader, (node) => node.commit_p50_ms),
+        ofNode(points, cluster.leader, (node) => node.commit_p99_ms),
       ],
       applied: each((node) => node.applied_index),
+      disk: each((node) => node.disk_p99_ms),
       streams: each((node) => node.streams),
       memory: each((node) => node.memory_bytes),
     };
@@ -56,6 +57,7 @@ function Charts({ cluster }: { cluster: Cluster }) {
       <Chart title="Requests per second" lines={two("writes", "reads")} data={data.rates} format={rate} />
       <Chart title="Commit time on the leader" lines={two("p50", "p99")} data={data.latency} format={milliseconds} />
       <Chart title="Applied index" lines={perNode} data={data.applied} format={count} />
+      <Chart title="Disk, write and sync, p99" lines={perNode} data={data.disk} format={milliseconds} />
       <Chart title="Streams" lines={perNode} data={data.streams} format={count} />
       <Chart title="Memory" lines={perNode} data={data.memory} format={sizeText} />
     </div>

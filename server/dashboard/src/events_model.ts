@@ -26,7 +26,6 @@ export class EventsModel {
   private total = 0;
   private gaps = 0;
   private frame = 0;
-  private subscribed = false;
   private after_gap = false;
   private readonly stream: Stream;
 
@@ -46,7 +45,6 @@ export class EventsModel {
 
   private take(message: StreamMessage): void {
     if (message.type === "subscribed") {
-      this.subscribed = true;
       this.after_gap = false;
       return;
     }
@@ -72,9 +70,5 @@ export class EventsModel {
         this.state.update({ version: this.state.get().version + 1, total: this.total, gaps: this.gaps });
       });
     }
-  }
-
-  get isSubscribed(): boolean {
-    return this.subscribed;
   }
 }

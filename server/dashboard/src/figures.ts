@@ -6,6 +6,7 @@ import { Store } from "./store";
 
 export interface NodeFigures {
   disk_ms: number;
+  disk_p99_ms: number;
   commit_p50_ms: number;
   commit_p99_ms: number;
   applied_index: number;
@@ -48,6 +49,7 @@ export function compare(before: Look, after: Look): NodeFigures {
     quantile(buckets(before.samples, name), buckets(after.samples, name), q) * 1000;
   return {
     disk_ms: milliseconds("cairn_disk_append_duration_seconds", 0.5),
+    disk_p99_ms: milliseconds("cairn_disk_append_duration_seconds", 0.99),
     commit_p50_ms: milliseconds("cairn_commit_duration_seconds", 0.5),
     commit_p99_ms: milliseconds("cairn_commit_duration_seconds", 0.99),
     applied_index: sum(after.samples, "cairn_raft_applied_index"),

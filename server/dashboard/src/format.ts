@@ -33,5 +33,5 @@ export function clock(time_ms: number): string {
 /** Until a value is gone. */
 export function countdown(expire: string, now_ms: number): string {
   const left_ms = Date.parse(expire) - now_ms;
-  return left_ms <= 0 ? "expiring" : left_ms < 10_000 ? `${(left_ms / 1000).toFixed(1)} s` : span(left_ms);
+  return left_ms <= 0 ? "0 s" : left_ms < 10_000 ? `${(left_ms / 1000).toFixed(1)} s` : span(left_ms);
 }

@@ -52,12 +52,24 @@ export function note(text: string, bad: boolean): void {
   changes.set([{ at_ms: Date.now(), text, bad }, ...changes.get()].slice(0, kept));
 }
 
+/** Who started anew between two looks at what the members say of themselves. Pure. */
+export function restarted(before: ReadonlyMap<number, Cluster>, after: ReadonlyMap<number, Cluster>): number[] {
+  return [...after].flatMap(([id, view]) => {
+    const was = before.get(id)?.started_at;
+    return was !== undefined && view.started_at !== undefined && was !== view.started_at ? [id] : [];
+  });
+}
+
 export function startChangeLog(): () => void {
   let last: Cluster | null = null;
   let base = "";
   let status = "";
+  // As each member last told it, also while it is away.
+  const views = new Map<number, Cluster>();
   return connection.subscribe(() => {
     const state = connection.get();
+    for (const id of restarted(views, state.views)) note(`Node ${id} was started anew`, false);
+    for (const [id, view] of state.views) views.set(id, view);
     if (state.status === "lost" && status !== "lost") note("No node answers", true);
     status = state.status;
     if (!state.cluster || state.cluster === last) return;

@@ -7,8 +7,6 @@ export type StreamStatus = "connecting" | "live" | "broken";
 export interface StreamListener {
   message(message: StreamMessage): void;
   status(status: StreamStatus): void;
-  /** The stream begins anew, without what came before: a watch will tell all present values again. */
-  restarted?(): void;
 }
 
 const backoff_first_ms = 200;

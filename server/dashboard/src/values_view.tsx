@@ -28,7 +28,7 @@ function Row({ value, now }: { value: Value; now: number }) {
       </span>
       <span class={value.value_base64 === undefined ? "cell-value" : "cell-value bytes"}>{preview(value)}</span>
       <span class="cell-expire">
-        {value.expire ? <span title={`expires ${value.expire}`}>⏳ {countdown(value.expire, now)}</span> : ""}
+        {value.expire ? <span title={`expires ${value.expire}`}>{countdown(value.expire, now)} left</span> : ""}
       </span>
       <span class="cell-index" title="index">
         {value.index}
