@@ -17,6 +17,7 @@ import {
   until,
 } from "./harness.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
+import "./units.mjs";
 
 const axe_source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -58,7 +59,7 @@ scenario("values appear, change and go without a reload", async (browser) => {
   await row(page, "after").waitFor();
   await put(cluster.base, "other/third", "hidden");
   await put(cluster.base, "live/soon", "gone", { ttl: "1s" });
-  await row(page, "live/soon").waitFor();
+  await row(page, "live/soon").getByText(/ s left$/).waitFor();
   await row(page, "live/soon").waitFor({ state: "detached" });
   await remove(cluster.base, "live/second");
   await row(page, "live/second").waitFor({ state: "detached" });
@@ -81,6 +82,8 @@ scenario("a value is created, edited and deleted", async (browser) => {
   await page.getByText(/^Written with index/).waitFor();
   const answer = await (await fetch(`${cluster.base}/v1/values/edit/me%20%26%20you%3F`)).json();
   equal(answer.value, "<b>text</b> only", "value");
+  const line = await page.getByRole("button", { name: "Copy save as curl" }).getAttribute("title");
+  good(/^curl -X PUT .*-H 'If-Match: "\d+"' .*\/v1\/values\/edit\/me%20%26%20you%3F'$/.test(line), line);
   await page.getByRole("button", { name: "Delete…" }).click();
   await page.getByRole("button", { name: "Delete", exact: true }).click();
   await page.getByText("No value here yet.").waitFor();
@@ -198,6 +201,62 @@ scenario("leadership is handed over by a button, after a question", async (brows
   await close();
 });
 
+scenario("a snapshot, a backup, a member removed and one announced, by buttons", async (browser) => {
+  const cluster = await startCluster();
+  await put(cluster.base, "kept", "in the backup");
+  const { page, close } = await open(browser, cluster);
+  await page.getByRole("button", { name: "Snapshot…" }).click();
+  await page.getByRole("button", { name: "Take it" }).click();
+  await page.getByText(/^Taken: everything up to index \d+/).waitFor();
+  await page.getByRole("button", { name: "Close" }).last().click();
+  await page.getByRole("button", { name: "Backup…" }).click();
+  const downloading = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Download" }).click();
+  const download = await downloading;
+  good((await readFile(await download.path())).includes("in the backup"), "the value is in the file");
+  await page.getByRole("button", { name: "Close" }).last().click();
+
+  const { leader } = await clusterOf(cluster.base);
+  const gone = cluster.ids.find((id) => id !== leader && id !== cluster.ids[0]);
+  await page.locator(`[aria-label="Node ${gone}"]`).getByRole("button", { name: "Remove…" }).click();
+  await page.getByText("2 of them must then be up for writes, so 0 may fail").waitFor();
+  await page.getByRole("button", { name: "Remove", exact: true }).click();
+  await page.getByText(`Node ${gone} is no longer a member.`).waitFor();
+  await page.getByRole("button", { name: "Close" }).last().click();
+  await page.locator(`[aria-label="Node ${gone}"]`).waitFor({ state: "detached" });
+  await page.getByText(`Node ${gone} was removed`).waitFor();
+
+  await page.getByRole("button", { name: "Add member…" }).click();
+  await page.getByLabel("Raft address").fill("10.0.0.4:7080");
+  await page.getByText(/cairn serve --id 4 .*--raft 10\.0\.0\.4:7080 --join 127\.0\.0\.1:\d+/).waitFor();
+  await page.keyboard.press("Escape");
+  await close();
+});
+
+scenario("events that are no longer kept leave a line at their place", async (browser) => {
+  const cluster = await startCluster(1);
+  const { page, close } = await open(browser, cluster, "#/events?prefix=g/");
+  await page.getByText("Nothing has happened").waitFor();
+  await put(cluster.base, "g/before", "1");
+  await row(page, "g/before").waitFor();
+  // Offline the page keeps the stream that it has, so that has to go as well.
+  await page.context().setOffline(true);
+  const restart = async (name) => {
+    await ask({ do: "kill", node: 1 });
+    await ask({ do: "start", node: 1 });
+    await until("the node serves", () => put(cluster.base, name, "x"));
+  };
+  await restart("g/missed");
+  equal((await fetch(`${cluster.base}/v1/cluster/snapshot`, { method: "POST" })).status, 200, "snapshot");
+  await restart("g/after");
+  await page.context().setOffline(false);
+  await page.getByText("Events are missing here").waitFor();
+  await put(cluster.base, "g/later", "4");
+  await row(page, "g/later").waitFor();
+  await page.getByText("· 1 gap").waitFor();
+  await close();
+});
+
 scenario("values are text, whatever is in them; nothing is loaded from elsewhere", async (browser) => {
   const cluster = await startCluster(1);
   const evil = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
@@ -217,6 +276,10 @@ scenario("keyboard: a value is found, opened and closed without a mouse", async 
   for (const name of ["k/a", "k/b", "k/c"]) await put(cluster.base, name, `value of ${name}`);
   const { page, close } = await open(browser, cluster, "#/values?prefix=k/");
   await row(page, "k/c").waitFor();
+  await page.getByLabel("Search").fill("VALUE OF K/C");
+  await page.getByText("1 of 3 values").waitFor();
+  equal(await page.locator(".virtual-row").count(), 1, "rows that match");
+  await page.getByLabel("Search").fill("");
   await page.getByRole("listbox").focus();
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");

@@ -279,6 +279,8 @@ TEST_CASE("router: CORS is off unless an origin is configured, and then for it o
     for (const char* method : {"GET", "OPTIONS"}) {
         api.send(method, "/v1/values/a", preflight);
         CHECK(says_nothing());
+        CHECK(api.header("Vary") == "Origin");
+        api.send(method, "/v1/values/a", {});
         CHECK(api.header("Vary").empty());
     }
     api.options.origins.configured = {app};

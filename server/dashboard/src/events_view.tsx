@@ -118,7 +118,7 @@ export function EventsView({ place }: { place: Place }) {
       <p class="note" role="status">
         <span class={`dot ${state.status}`} aria-hidden="true" /> {statusText(state.status)} · {count(state.total)} events
         {paused ? ` · paused, ${count(state.total - paused_at.current)} more since` : ""}
-        {state.gaps > 0 ? ` · ${state.gaps} gaps` : ""}
+        {state.gaps > 0 ? ` · ${state.gaps} gap${state.gaps === 1 ? "" : "s"}` : ""}
       </p>
       {shown.length === 0 ? (
         <p class="empty">{state.status === "live" ? "Nothing has happened since this page was opened." : ""}</p>

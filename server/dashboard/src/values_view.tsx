@@ -89,7 +89,7 @@ export function ValuesView({ place }: { place: Place }) {
       <p class="note" role="status">
         <span class={`dot ${state.status}`} aria-hidden="true" /> {statusText(state.status)} · {count(names.length)}
         {wanted ? ` of ${count(all.length)}` : ""} values
-        {state.gaps > 0 ? ` · ${state.gaps} gaps, made up by reading everything again` : ""}
+        {state.gaps > 0 ? ` · ${state.gaps} gap${state.gaps === 1 ? "" : "s"}, made up by reading everything again` : ""}
         {model.truncated ? " · more are there than this page keeps: choose a prefix" : ""}
       </p>
       {names.length === 0 ? (
