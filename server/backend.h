@@ -68,6 +68,7 @@ struct ClusterStatus {
     std::uint64_t snapshot_index = 0;
     std::int64_t disk_ns = 0;  // a write with its sync, lately; 0: not known
     std::vector<MemberStatus> members;
+    std::vector<std::uint64_t> removed;  // ids of those who were members; they aren't used again
 };
 
 // What a write waited for, by the replica's clock.

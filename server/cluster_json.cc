@@ -107,6 +107,9 @@ void append_cluster_json(const ClusterStatus& status, std::string& out) {
     append("last_index", status.last_index, out);
     append("snapshot_index", status.snapshot_index, out);
     append("ready", status.ready, out);
+    if (!status.ready && !status.not_ready_reason.empty()) {
+        append("not_ready_reason", std::string_view(status.not_ready_reason), out);
+    }
     append("version", std::string_view(CAIRN_VERSION), out);
     append_time("started_at", status.started_utc_ns, out);
     if (status.leader_since_utc_ns != 0) {
@@ -124,6 +127,13 @@ void append_cluster_json(const ClusterStatus& status, std::string& out) {
         }
         first = false;
         append_member(member, out);
+    }
+    out += ']';
+    append_key("removed", out);
+    out += '[';
+    for (std::size_t i = 0; i < status.removed.size(); ++i) {
+        out += i == 0 ? "" : ",";
+        append_number(status.removed[i], out);
     }
     out += "]}";
 }

@@ -114,6 +114,7 @@ ClusterStatus describe_cluster(const raft::Node& node, const std::vector<raft::P
     for (const raft::NodeId id : members_of(core)) {
         status.members.push_back(describe_member(node, id, peers, viewer));
     }
+    status.removed = core.configuration().removed;
     return status;
 }
 

@@ -135,11 +135,14 @@ std::string_view openapi_schemas() {
       "last_index": {"type": "integer"},
       "snapshot_index": {"type": "integer"},
       "ready": {"type": "boolean"},
+      "not_ready_reason": {"type": "string"},
       "version": {"type": "string"},
       "started_at": {"type": "string", "format": "date-time"},
       "leader_since": {"type": "string", "format": "date-time"},
       "disk_ms": {"type": "number"},
-      "members": {"type": "array", "items": {"$ref": "#/components/schemas/Member"}}
+      "members": {"type": "array", "items": {"$ref": "#/components/schemas/Member"}},
+      "removed": {"description": "Ids of former members, which aren't used again.",
+                  "type": "array", "items": {"type": "integer"}}
     }
   },
   "LeaderRequest": {

@@ -274,6 +274,7 @@ TEST_CASE("cluster json") {
     status.leader_since_utc_ns = 1'700'000'000'250'000'000;
     status.started_utc_ns = 1'700'000'000'000'000'000;
     status.snapshot_index = 7;
+    status.removed = {3, 12};
     status.disk_ns = 1'234'567;
     status.members[0].id = 1;
     status.members[0].raft_address = "a:1";
@@ -301,13 +302,19 @@ TEST_CASE("cluster json") {
              "disk_id":"000000000000d15c","match_index":10,
              "lag":0,"last_contact_ms":0},
             {"id":2,"raft":"","role":"learner","state":"unknown","rtt_ms":0.050,
-             "hears":true,"reaches":false}]})"));
+             "hears":true,"reaches":false}],"removed":[3,12]})"));
     // What is not known is left out.
     status = {};
     out.clear();
     append_cluster_json(status, out);
     CHECK(!Json::parse(out).contains("leader_since"));
     CHECK(!Json::parse(out).contains("disk_ms"));
+    CHECK(!Json::parse(out).contains("not_ready_reason"));
+    CHECK(Json::parse(out)["removed"] == Json::array());
+    status.not_ready_reason = "Nobody leads.";
+    out.clear();
+    append_cluster_json(status, out);
+    CHECK(Json::parse(out)["not_ready_reason"] == "Nobody leads.");
 }
 
 }  // namespace

@@ -34,6 +34,8 @@ export interface Cluster {
   snapshot_index?: number;
   disk_ms?: number;
   members: Member[];
+  /** Ids of former members, which aren't used again. */
+  removed: number[];
   [other: string]: unknown;
 }
 

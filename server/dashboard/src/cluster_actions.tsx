@@ -69,7 +69,7 @@ export function RemoveDialog({ base, cluster, member, onClose }: Common & { memb
 }
 
 export function AddDialog({ base, cluster, onClose }: Common) {
-  const highest = Math.max(...cluster.members.map((member) => member.id));
+  const highest = Math.max(...cluster.members.map((member) => member.id), ...cluster.removed);
   const [id, setId] = useState(String(highest + 1));
   const [raft, setRaft] = useState("");
   const [learner, setLearner] = useState(false);
