@@ -28,7 +28,7 @@ export async function takeScreenshots(directory) {
   await shoot("cluster", "", async (page) => {
     await page.locator(`.card.leads[aria-label="Node ${leader}"]`).waitFor();
     await page.waitForTimeout(45_000);
-  });
+  }, { viewport: { width: 1280, height: 1010 } });
   clearInterval(writing);
   await shoot("values", "#/values", async (page) => page.locator(".virtual-row").nth(5).waitFor());
   await shoot("editor", "#/values?name=config/checkout", async (page) => {
