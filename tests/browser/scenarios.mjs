@@ -320,6 +320,7 @@ for (const theme of ["light", "dark"]) {
       await check("editor");
       await page.keyboard.press("Escape");
       await page.getByRole("link", { name: "Events" }).click();
+      await page.getByText("Nothing has happened").waitFor();
       await put(cluster.base, "axe/new", "y");
       await page.locator(".virtual-row").first().waitFor();
       await check("events");
