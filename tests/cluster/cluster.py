@@ -23,6 +23,7 @@ slowness = 1.0  # how much slower than a release build things may be (sanitizers
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _reserved_ports = set()
+_ports = (15000, 30999)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -30,10 +31,18 @@ def _die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def use_part_of_ports(part, parts):
+    """Of those that free_port() takes: so that processes that run beside each other don't take the same one."""
+    global _ports  # pylint: disable=global-statement
+    first, last = _ports
+    size = (last - first + 1) // parts
+    _ports = (first + part * size, first + (part + 1) * size - 1)
+
+
 def free_port():
     """A port below the ephemeral range, so that no outgoing connection takes it between now and its use."""
     for _ in range(1000):
-        port = random.randint(15000, 31000)
+        port = random.randint(*_ports)
         if port in _reserved_ports:
             continue
         with socket.socket() as probe:

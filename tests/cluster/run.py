@@ -7,7 +7,8 @@ A test asks for what it needs by the names of its parameters:
   directory     an empty directory
   name          a name for values that no other test uses
   transport     each transport of streams: the test runs once for each
-Ends with a line "N passed, N failed".
+A file that says MOSTLY_WAITS = True measures nothing that others in its way could spoil: all of those run first, beside
+each other. Ends with a line "N passed, N failed".
 """
 import argparse
 import atexit
@@ -15,8 +16,10 @@ import glob
 import importlib
 import inspect
 import os
+import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -138,6 +141,67 @@ def run_test(test, transport, label, fixtures):
     return problem is None
 
 
+def test_files():
+    here = os.path.dirname(os.path.abspath(__file__))
+    return [os.path.basename(path)[:-3] for path in sorted(glob.glob(os.path.join(here, "test_*.py")))]
+
+
+def mostly_waits(file_name):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{file_name}.py"), encoding="utf-8") as file:
+        return "\nMOSTLY_WAITS = True\n" in file.read()
+
+
+def wanted_tests(file_name, pattern):
+    module = importlib.import_module(file_name)
+    return [(label, test, transport) for name, test in vars(module).items()
+            if name.startswith("test_") and inspect.isfunction(test)
+            for label, transport in variants(test, f"{file_name}::{name}") if pattern in label]
+
+
+def run_file(file_name, pattern):
+    """(passed, failed)"""
+    passed = failed = 0
+    fixtures = Fixtures()
+    atexit.register(fixtures.end_test, passed=False)  # does nothing but after a signal
+    for label, test, transport in wanted_tests(file_name, pattern):
+        if run_test(test, transport, label, fixtures):
+            passed += 1
+        else:
+            failed += 1
+    try:
+        fixtures.end_file()
+    except AssertionError as error:
+        print(f"FAIL {file_name}: {error}")
+        failed += 1
+    return passed, failed
+
+
+def run_beside_each_other(file_names, arguments):
+    """Each file in a process of its own; what they print comes file by file. (passed, failed)"""
+    children = []
+    for part, file_name in enumerate(file_names):
+        output = tempfile.TemporaryFile("w+")
+        command = [sys.executable, os.path.abspath(__file__), "--binary", arguments.binary, "--filter", arguments.filter,
+                   "--slowness", str(arguments.slowness), "--file", file_name, "--ports", f"{part}/{len(file_names)}"]
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        children.append((file_name, child, output))
+        atexit.register(child.terminate)  # does nothing but after a signal
+    passed = failed = 0
+    for file_name, child, output in children:
+        child.wait()
+        output.seek(0)
+        *lines, last = output.read().splitlines() or [""]
+        print("\n".join(lines), flush=True)
+        result = re.fullmatch(r"(\d+) passed, (\d+) failed", last)
+        if result:
+            passed += int(result[1])
+            failed += int(result[2])
+        else:
+            print(f"{last}\nFAIL {file_name}: ended with {child.returncode} and without a result", flush=True)
+            failed += 1
+    return passed, failed
+
+
 def main():
     # Not ignored, as it is where a shell started this in the background: programs under test would ignore it, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -145,36 +209,26 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--filter", default="", help="only tests whose file::name contains this")
     parser.add_argument("--slowness", type=float, default=1.0, help="factor for all time limits")
+    parser.add_argument("--file", help="only this one")
+    parser.add_argument("--ports", help="K/N: only the K-th of N parts of the ports, as others run beside this")
     arguments = parser.parse_args()
     harness.binary = os.path.abspath(arguments.binary)
     harness.slowness = arguments.slowness
+    if arguments.ports:
+        harness.use_part_of_ports(*map(int, arguments.ports.split("/")))
     if not os.access(harness.binary, os.X_OK):
         sys.exit(f"no program at {harness.binary}")
     signal.signal(signal.SIGALRM, on_alarm)
     signal.signal(signal.SIGTERM, on_terminate)
 
-    passed = failed = 0
-    here = os.path.dirname(os.path.abspath(__file__))
-    for path in sorted(glob.glob(os.path.join(here, "test_*.py"))):
-        file_name = os.path.basename(path)[:-3]
-        module = importlib.import_module(file_name)
-        tests = [(label, test, transport) for name, test in vars(module).items()
-                 if name.startswith("test_") and inspect.isfunction(test)
-                 for label, transport in variants(test, f"{file_name}::{name}")]
-        fixtures = Fixtures()
-        atexit.register(fixtures.end_test, passed=False)  # does nothing but after a signal
-        for label, test, transport in tests:
-            if arguments.filter not in label:
-                continue
-            if run_test(test, transport, label, fixtures):
-                passed += 1
-            else:
-                failed += 1
-        try:
-            fixtures.end_file()
-        except AssertionError as error:
-            print(f"FAIL {file_name}: {error}")
-            failed += 1
+    files = [name for name in test_files() if arguments.file in (None, name)]
+    waiting = [name for name in files if mostly_waits(name) and wanted_tests(name, arguments.filter)]
+    results = []
+    if len(waiting) > 1:
+        results.append(run_beside_each_other(waiting, arguments))
+        files = [name for name in files if name not in waiting]
+    results += [run_file(name, arguments.filter) for name in files]
+    passed, failed = (sum(numbers) for numbers in zip(*results))
     print(f"{passed} passed, {failed} failed", flush=True)
     sys.exit(0 if failed == 0 and passed > 0 else 1)
 

@@ -7,6 +7,8 @@ import time
 import cluster as harness
 from client import raw_exchange, wait_until
 
+MOSTLY_WAITS = True
+
 MEBIBYTE = 1 << 20
 ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) [A-Za-z -]+\r\n")
 

@@ -10,6 +10,8 @@ import websocket
 import cluster as harness
 from client import raw_exchange, wait_until
 
+MOSTLY_WAITS = True
+
 MEBIBYTE = 1 << 20
 KEY = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
 

@@ -7,6 +7,8 @@ import time
 import cluster as harness
 from client import raw_exchange, wait_until
 
+MOSTLY_WAITS = True
+
 MEBIBYTE = 1 << 20
 
 

@@ -12,6 +12,8 @@ import time
 import cluster as harness
 from client import wait_until
 
+MOSTLY_WAITS = True
+
 ALL_BYTES = bytes(range(256))
 
 

@@ -4,6 +4,8 @@ import time
 import cluster as harness
 from client import StreamRefused, numeric, wait_until
 
+MOSTLY_WAITS = True
+
 MEBIBYTE = 1 << 20
 # Of odd names: as it is, and as it stands in a path.
 ODD_NAMES = ((' "\\', "%20%22%5C"), ("a%b", "a%25b"), ("ü/…/😀", "%C3%BC/%E2%80%A6/%F0%9F%98%80"), ("x?y#z", "x%3Fy%23z"),

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs the simulation for tests/run: kept seeds, then fresh ones until the time is over.
+"""Runs the simulation for tests/run: kept seeds, then fresh ones until the time is over, on every core.
 
   run.py --binary cairn_sim [--seconds S] [--base N]
 
@@ -12,8 +12,10 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+FAR = 10**9  # between the seeds that two cores begin with
 KEPT_FIXED = 60  # seeds 1 to this are run each time, so that a change that breaks something is seen with a known seed
 
 
@@ -41,8 +43,10 @@ def main():
     seeds = kept_seeds()
     results = [run(f"seeds 1 to {KEPT_FIXED}", options.binary, "--runs", str(KEPT_FIXED), "--base", "1")]
     results += [run(f"seed {seed}, which found something once", options.binary, "--seed", str(seed)) for seed in seeds]
-    results.append(run(f"fresh seeds from {options.base}", options.binary, "--seconds", str(options.seconds), "--base",
-                       str(options.base)))
+    with ThreadPoolExecutor() as pool:
+        results += pool.map(lambda base: run(f"fresh seeds from {base}", options.binary, "--seconds", str(options.seconds),
+                                             "--base", str(base)),
+                            [options.base + core * FAR for core in range(os.cpu_count() or 1)])
     print(f"{results.count(True)} passed, {results.count(False)} failed")
     return 0 if all(results) else 1
 
