@@ -395,6 +395,7 @@ void HttpSession::answer_operation() {
     // written isn't held back.
     if (!charge() && exchange_.is_read) {
         std::ignore = std::exchange(exchange_.response, HttpResponse());
+        exchange_.response.head_only = head_.request.method == "HEAD";
         ProblemExtras extras;
         extras.retry_after_s = 1;
         respond_problem(exchange_, Code::overloaded, too_much_buffered, extras);

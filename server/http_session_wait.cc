@@ -73,6 +73,7 @@ void HttpSession::refuse_overloaded() {
 // The request is complete.
 void HttpSession::respond_overloaded() {
     exchange_.reset();
+    exchange_.response.head_only = head_.request.method == "HEAD";
     ProblemExtras extras;
     extras.outcome = Outcome::not_applied;
     extras.retry_after_s = 1;

@@ -32,6 +32,15 @@ TEST_CASE("http session: answers that clients don't take share the bound, too") 
     CHECK(refused.headers.at("retry-after") == "1");
     CHECK(refused.body.find("OVERLOADED") != std::string::npos);
     CHECK(refused.headers.count("etag") == 0);
+    // Of HEAD without a body, too: what follows is the next answer.
+    TestClient head = fixture.connect();
+    head.send(
+        "HEAD /v1/raw/large HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        "GET /v1/raw/small HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    fixture.wait_for([&] { return head.has_ended(); });
+    CHECK(head.received().find("HTTP/1.1 503 ") == 0);
+    CHECK(head.received().find("OVERLOADED") == std::string::npos);
+    CHECK(head.received().find("\r\n\r\nHTTP/1.1 200 ") != std::string::npos);
     // What is small passes meanwhile.
     other.send("GET /v1/raw/small HTTP/1.1\r\nHost: localhost\r\n\r\n");
     CHECK(fixture.wait_for_answers(other, 2)[1].status == 200);

@@ -232,6 +232,14 @@ TEST_CASE("large bodies: those who can't wait, or wait for too long, are told") 
         CHECK(answer.headers.at("connection") == (reading ? "close" : "keep-alive"));
         CHECK(answer.body.find("\"not_applied\"") != std::string::npos);
     }
+    if (!reading) {
+        TestClient head = fixture.connect();
+        std::string request = put_head(large, "Connection: close\r\n") + body;
+        head.send_all(request.replace(0, 3, "HEAD"));
+        fixture.wait_for([&] { return head.has_ended(); });
+        CHECK(head.received().find("HTTP/1.1 503 ") == 0);
+        CHECK(head.received().find("OVERLOADED") == std::string::npos);
+    }
     // The line has an end.
     std::vector<TestClient> waiting;
     for (int i = 0; i < 3; ++i) {
