@@ -2,8 +2,7 @@
 
 #include <string>
 
-#include <nlohmann/json.hpp>
-
+#include "server/json_body.h"
 #include "server/value_api.h"
 
 namespace cairn::server {
@@ -12,8 +11,9 @@ namespace {
 
 // The id in {"id":N}, or nothing.
 std::optional<std::uint64_t> parse_member(std::string_view body) {
-    const nlohmann::json json = nlohmann::json::parse(body, nullptr, false);
-    if (!json.is_object() || json.size() != 1 || !json.contains("id") ||
+    std::optional<std::string> twice;
+    const nlohmann::json json = parse_json_body(body, twice);
+    if (!json.is_object() || json.size() != 1 || twice || !json.contains("id") ||
         !json["id"].is_number_unsigned()) {
         return std::nullopt;
     }
@@ -23,13 +23,10 @@ std::optional<std::uint64_t> parse_member(std::string_view body) {
 
 }  // namespace
 
-Decision decide_take_snapshot(const HttpRequest& request, std::string_view query,
-                              const ApiOptions& options, Operation& operation, Exchange& exchange) {
+Decision decide_take_snapshot(std::string_view query, const ApiOptions& options,
+                              Operation& operation, Exchange& exchange) {
     if (const auto error = parse_parameters(query, Known::timeout, exchange.parameters)) {
         return respond_invalid(exchange, *error);
-    }
-    if (!request.body.empty()) {
-        return respond_invalid(exchange, "This request takes no body.");
     }
     exchange.answer = Exchange::Answer::snapshot_taken;
     begin_operation(exchange, options, Operation::Kind::take_snapshot, operation);

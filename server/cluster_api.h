@@ -10,8 +10,8 @@
 namespace cairn::server {
 
 // POST /v1/cluster/snapshot, without a body.
-Decision decide_take_snapshot(const HttpRequest& request, std::string_view query,
-                              const ApiOptions& options, Operation& operation, Exchange& exchange);
+Decision decide_take_snapshot(std::string_view query, const ApiOptions& options,
+                              Operation& operation, Exchange& exchange);
 
 // POST /v1/cluster/leader {"id":N}.
 Decision decide_transfer(const HttpRequest& request, std::string_view query,

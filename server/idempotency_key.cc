@@ -6,8 +6,12 @@ namespace cairn::server {
 
 bool refuse_idempotency_key(const HttpRequest& request, Exchange& exchange) {
     exchange.idempotency_key.clear();
-    const std::string_view key = request.header("Idempotency-Key");
-    return key.data() != nullptr && refuse_idempotency_key(key, exchange);
+    const std::size_t count = request.count("Idempotency-Key");
+    if (count > 1) {
+        respond_problem(exchange, Code::invalid, "A request has one Idempotency-Key.");
+        return true;
+    }
+    return count == 1 && refuse_idempotency_key(request.header("Idempotency-Key"), exchange);
 }
 
 bool refuse_idempotency_key(std::string_view key, Exchange& exchange) {

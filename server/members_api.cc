@@ -1,15 +1,12 @@
 #include "server/members_api.h"
 
-#include <functional>
 #include <optional>
-#include <set>
 #include <string>
-
-#include <nlohmann/json.hpp>
 
 #include "server/address.h"
 #include "server/cluster_json.h"
 #include "server/initial_cluster.h"
+#include "server/json_body.h"
 #include "server/json_text.h"
 #include "server/value_api.h"
 
@@ -25,16 +22,8 @@ struct NewMember {
 
 // {"id":N,"raft":"HOST:PORT","learner":BOOL}, or what is wrong with it.
 std::optional<std::string> parse_new_member(std::string_view body, NewMember& member) {
-    std::set<std::string, std::less<>> keys;
     std::optional<std::string> twice;
-    const auto note_key = [&](int depth, nlohmann::json::parse_event_t event, const auto& parsed) {
-        const bool is_key = event == nlohmann::json::parse_event_t::key && depth == 1;
-        if (is_key && !keys.insert(parsed.template get_ref<const std::string&>()).second) {
-            twice = parsed.template get_ref<const std::string&>();
-        }
-        return true;
-    };
-    const nlohmann::json json = nlohmann::json::parse(body, note_key, false);
+    const nlohmann::json json = parse_json_body(body, twice);
     if (!json.is_object()) {
         return "The body is {\"id\":N,\"raft\":\"HOST:PORT\"}, and \"learner\":true for one that "
                "is not to vote.";
@@ -112,14 +101,10 @@ Decision decide_add_member(const HttpRequest& request, std::string_view query,
     return Decision::operate;
 }
 
-Decision decide_remove_member(const HttpRequest& request, std::string_view query,
-                              std::string_view encoded_id, const ApiOptions& options,
-                              Operation& operation, Exchange& exchange) {
+Decision decide_remove_member(std::string_view query, std::string_view encoded_id,
+                              const ApiOptions& options, Operation& operation, Exchange& exchange) {
     if (const auto error = parse_parameters(query, Known::timeout, exchange.parameters)) {
         return respond_invalid(exchange, *error);
-    }
-    if (!request.body.empty()) {
-        return respond_invalid(exchange, "This request takes no body.");
     }
     const ParseResult<std::uint64_t> id = parse_node_id(encoded_id);
     if (!id) {

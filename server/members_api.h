@@ -15,9 +15,8 @@ namespace cairn::server {
 Decision decide_add_member(const HttpRequest& request, std::string_view query,
                            const ApiOptions& options, Operation& operation, Exchange& exchange);
 // `encoded_id` is what stands behind the path.
-Decision decide_remove_member(const HttpRequest& request, std::string_view query,
-                              std::string_view encoded_id, const ApiOptions& options,
-                              Operation& operation, Exchange& exchange);
+Decision decide_remove_member(std::string_view query, std::string_view encoded_id,
+                              const ApiOptions& options, Operation& operation, Exchange& exchange);
 
 void render_member_added(const Operation& operation, Exchange& exchange);
 void render_member_removed(const Operation& operation, Exchange& exchange);

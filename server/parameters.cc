@@ -79,7 +79,8 @@ Error parse_consistency(const QueryParameter& parameter, std::uint32_t known, Pa
         out.consistency = Consistency::local;
     } else if (parameter.value == "lease") {
         if ((known & Known::lease) == 0) {
-            return "consistency=lease is not enabled on this node (--lease-reads).";
+            return "consistency=lease is not enabled here; --lease-reads allows it for values and "
+                   "lists.";
         }
         out.consistency = Consistency::lease;
     } else {

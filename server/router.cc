@@ -197,7 +197,7 @@ Decision dispatch(const HttpRequest& request, const Route& route, std::string_vi
         case Resource::raw:
             return decide_value(request, query, encoded_name, options, operation, exchange);
         case Resource::list:
-            return decide_list(request, query, options, operation, exchange);
+            return decide_list(query, options, operation, exchange);
         case Resource::watch:
         case Resource::events:
             return decide_stream(request, route.resource, query, encoded_name, exchange);
@@ -208,13 +208,13 @@ Decision dispatch(const HttpRequest& request, const Route& route, std::string_vi
         case Resource::readyz:
             return decide_status(Exchange::Answer::readiness, query, options, operation, exchange);
         case Resource::take_snapshot:
-            return decide_take_snapshot(request, query, options, operation, exchange);
+            return decide_take_snapshot(query, options, operation, exchange);
         case Resource::transfer:
             return decide_transfer(request, query, options, operation, exchange);
         case Resource::members:
             return decide_add_member(request, query, options, operation, exchange);
         case Resource::member:
-            return decide_remove_member(request, query, encoded_name, options, operation, exchange);
+            return decide_remove_member(query, encoded_name, options, operation, exchange);
         case Resource::backup:
             return decide_backup(query, options, operation, exchange);
         case Resource::metrics:
@@ -302,6 +302,13 @@ Decision decide(const HttpRequest& request, const ApiOptions& options, Operation
         exchange.response.add_header("Allow", route->allow);
         append_preflight_headers(request, exchange.cors, route->allow, exchange.response);
         return Decision::respond;
+    }
+    // It would mean something to whoever sent it.
+    if (!request.body.empty() && !takes_body(*route, request.method)) {
+        return respond_invalid(exchange,
+                               request.method == "DELETE"
+                                   ? "DELETE takes no body; a precondition goes into If-Match."
+                                   : "This request takes no body.");
     }
     return dispatch(request, *route, query, encoded_name, options, operation, exchange);
 }

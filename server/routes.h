@@ -40,22 +40,37 @@ struct KnownHeader {
     static constexpr std::uint32_t last_event_id = 1U << 3;
 };
 
+// Response headers that not every answer has. One bit each; openapi.cc knows which others come with
+// a kind of request.
+struct AnswerHeader {
+    static constexpr std::uint32_t entity_tag = 1U << 0;         // ETag
+    static constexpr std::uint32_t maybe_entity_tag = 1U << 1;   // where there is a value
+    static constexpr std::uint32_t maybe_consistency = 1U << 2;  // Cairn-Consistency
+    static constexpr std::uint32_t download = 1U << 3;           // its file name and digest
+};
+
+struct RouteBody {
+    std::string_view media_type;
+    std::string_view schema;  // of components.schemas; empty: bytes or text
+};
+
+// Several of one status: the media types that it may have; the first one has all the rest.
 struct RouteAnswer {
     int status;
     std::string_view what;
     std::string_view media_type;  // empty: no body
-    std::string_view schema;      // of components.schemas; empty: bytes or text
+    std::string_view schema;      // as in RouteBody
+    std::uint32_t headers = 0;    // AnswerHeader bits
 };
 
 // One method of one route, for people and programs that read about it.
 struct RouteOperation {
     std::string_view method;
-    std::string_view id;               // unique
-    std::string_view summary;          // a sentence
-    std::uint32_t parameters;          // Known bits of parameters.h
-    std::uint32_t headers;             // KnownHeader bits
-    std::string_view body_media_type;  // empty: takes no body
-    std::string_view body_schema;      // empty: any bytes
+    std::string_view id;                // unique
+    std::string_view summary;           // a sentence
+    std::uint32_t parameters;           // Known bits of parameters.h
+    std::uint32_t headers;              // KnownHeader bits
+    std::span<const RouteBody> bodies;  // one of these; none: takes no body
     std::span<const RouteAnswer> answers;
     std::span<const int> problems;  // statuses, beside those that every operation may answer
 };
@@ -74,5 +89,6 @@ std::span<const Route> all_routes();
 const Route* find_route(std::string_view path, std::string_view& encoded_name);
 
 bool is_allowed(const Route& route, std::string_view method);
+bool takes_body(const Route& route, std::string_view method);
 
 }  // namespace cairn::server

@@ -120,16 +120,6 @@ void set_raw_body(const fsm::Value& value, HttpResponse& response) {
     response.body = *value.bytes;
 }
 
-bool has_body(const HttpRequest& request, Exchange& exchange) {
-    if (request.body.empty()) {
-        return false;
-    }
-    respond_invalid(exchange, request.method == "DELETE"
-                                  ? "DELETE takes no body; a precondition goes into If-Match."
-                                  : "This request takes no body.");
-    return true;
-}
-
 }  // namespace
 
 std::string_view media_type(std::string_view content_type) {
@@ -169,8 +159,7 @@ Decision decide_get(const HttpRequest& request, std::string_view query, const Ap
         return respond_invalid(exchange, *error);
     }
     exchange.is_read = true;
-    if (has_body(request, exchange) || refuse_if_match(request, exchange) ||
-        refuse_if_none_match(request, exchange)) {
+    if (refuse_if_match(request, exchange) || refuse_if_none_match(request, exchange)) {
         return Decision::respond;
     }
     exchange.answer = Exchange::Answer::value;
@@ -215,8 +204,7 @@ Decision decide_delete(const HttpRequest& request, std::string_view query,
     if (const auto error = parse_parameters(query, Known::timeout, exchange.parameters)) {
         return respond_invalid(exchange, *error);
     }
-    if (refuse_idempotency_key(request, exchange) || has_body(request, exchange) ||
-        refuse_if_match(request, exchange)) {
+    if (refuse_idempotency_key(request, exchange) || refuse_if_match(request, exchange)) {
         return Decision::respond;
     }
     if (request.count("If-None-Match") > 0) {
@@ -231,16 +219,13 @@ Decision decide_delete(const HttpRequest& request, std::string_view query,
     return Decision::operate;
 }
 
-Decision decide_list(const HttpRequest& request, std::string_view query, const ApiOptions& options,
-                     Operation& operation, Exchange& exchange) {
+Decision decide_list(std::string_view query, const ApiOptions& options, Operation& operation,
+                     Exchange& exchange) {
     if (const auto error =
             parse_parameters(query, Known::list | lease_bit(options), exchange.parameters)) {
         return respond_invalid(exchange, *error);
     }
     exchange.is_read = true;
-    if (has_body(request, exchange)) {
-        return Decision::respond;
-    }
     exchange.answer = Exchange::Answer::list;
     exchange.name = exchange.parameters.prefix;
     begin_operation(exchange, options, Operation::Kind::list, operation);

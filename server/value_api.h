@@ -18,8 +18,8 @@ Decision decide_put(const HttpRequest& request, std::string_view query, const Ap
                     Operation& operation, Exchange& exchange);
 Decision decide_delete(const HttpRequest& request, std::string_view query,
                        const ApiOptions& options, Operation& operation, Exchange& exchange);
-Decision decide_list(const HttpRequest& request, std::string_view query, const ApiOptions& options,
-                     Operation& operation, Exchange& exchange);
+Decision decide_list(std::string_view query, const ApiOptions& options, Operation& operation,
+                     Exchange& exchange);
 
 // The operation was carried out (Failure::none).
 void render_value(const Operation& operation, Exchange& exchange);

@@ -70,7 +70,8 @@ net::awaitable<bool, Executor> accept_websocket(Socket& socket,
             for (const auto& [name, value] : handshake->headers) {
                 response.insert(boost::beast::string_view(name.data(), name.size()), value);
             }
-            response.erase(http::field::server);
+            // Without one Beast would name itself.
+            response.set(http::field::server, "cairn");
             if (!subprotocol.name.empty()) {
                 response.set(
                     http::field::sec_websocket_protocol,

@@ -27,8 +27,8 @@ def test_cluster_status(cluster):
             member = members[other.id]
             assert member["raft"] == f"127.0.0.1:{other.raft_port}", member
             assert member["role"] == "voter", member
-    of_leader = statuses[leader - 1]["members"]
-    assert all(m["match_index"] > 0 and m["lag"] >= 0 for m in of_leader), of_leader
+    wait_until(lambda: all(m["match_index"] > 0 and m["lag"] >= 0 for m in cluster.node(leader).status()["members"]),
+               5, "the leader has heard from all members")
 
 
 def test_members_lag_and_go(make_cluster, name):

@@ -10,6 +10,12 @@ def streams(cluster, path, **options):
         yield node.stream(path, **options)
 
 
+def test_a_handshake_does_not_name_libraries(cluster, name):
+    for stream in streams(cluster, f"/v1/watch/{name}"):
+        assert stream.socket.headers.get("server") == "cairn", stream.socket.headers
+        stream.close()
+
+
 def test_expiry_on_an_idle_cluster(cluster, name):
     """Nothing else is asked of the cluster meanwhile: the leader must wake up by itself."""
     opened = list(streams(cluster, f"/v1/events/{name}"))

@@ -61,6 +61,37 @@ TEST_CASE("router: paths that aren't there") {
     }
 }
 
+TEST_CASE("router: a body where none is taken is refused") {
+    ApiHarness api;
+    const std::vector<std::pair<const char*, const char*>> rows = {
+        {"GET", "/v1/values/a"},
+        {"HEAD", "/v1/values/a"},
+        {"GET", "/v1/raw/a"},
+        {"DELETE", "/v1/values/a"},
+        {"DELETE", "/v1/raw/a"},
+        {"GET", "/v1/values"},
+        {"GET", "/v1/watch/a"},
+        {"GET", "/v1/events/a"},
+        {"GET", "/v1/stream"},
+        {"GET", "/v1/cluster"},
+        {"GET", "/v1/cluster/backup"},
+        {"POST", "/v1/cluster/snapshot"},
+        {"DELETE", "/v1/cluster/members/4"},
+        {"GET", "/metrics"},
+        {"GET", "/livez"},
+        {"GET", "/readyz"},
+        {"GET", "/openapi.json"},
+        {"GET", "/"},
+    };
+    for (const auto& [method, target] : rows) {
+        CAPTURE(method);
+        CAPTURE(target);
+        CHECK(api.status(method, target, {}, "x") == 400);
+        CHECK(api.json()["detail"].get<std::string>().find("takes no body") != std::string::npos);
+    }
+    CHECK(api.status("OPTIONS", "/v1/values/a", {}, "x") == 204);
+}
+
 TEST_CASE("router: methods") {
     ApiHarness api;
     const std::vector<std::tuple<const char*, const char*, const char*>> rows = {
@@ -474,8 +505,10 @@ TEST_CASE("cluster: snapshots and leadership on request") {
     CHECK(api.status("POST", "/v1/cluster/leader", json, R"({"id":1})") == 200);
     CHECK(api.json() == Json{{"leader", 1}});
     CHECK(api.status("POST", "/v1/cluster/leader", json, R"({"id":7})") == 404);
-    for (const char* body : {"", "{}", "[]", R"({"id":0})", R"({"id":-1})", R"({"id":"1"})",
-                             R"({"id":1,"x":1})", "{"}) {
+    for (const std::string& body :
+         {""s, "{}"s, "[]"s, R"({"id":0})"s, R"({"id":-1})"s, R"({"id":"1"})"s,
+          R"({"id":1,"x":1})"s, "{"s, R"({"id":1,"id":1})"s, "{\"id\":1}\0x"s}) {
+        CAPTURE(body);
         CHECK(api.status("POST", "/v1/cluster/leader", json, body) == 400);
     }
     CHECK(api.status("POST", "/v1/cluster/leader", {}, R"({"id":1})") == 415);

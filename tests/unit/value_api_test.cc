@@ -527,5 +527,7 @@ TEST_CASE("Idempotency-Key: the first answer again, for the same request only") 
     CHECK(api.status("PUT", "/v1/values/b", with_key, R"({"value":"x"})") == 422);
     CHECK(api.status("PUT", "/v1/values/a", with_key, R"({"value":"x","ttl":"1s"})") == 422);
     CHECK(api.status("DELETE", "/v1/values/a", {{"Idempotency-Key", "k"}}) == 422);
+    CHECK(api.status("DELETE", "/v1/values/a",
+                     {{"Idempotency-Key", "other"}, {"Idempotency-Key", "k"}}) == 400);
     CHECK(api.stored("a") == "y");
 }
