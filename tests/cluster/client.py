@@ -1,4 +1,5 @@
-"""HTTP, WebSocket and raw-socket clients for the cluster tests. Standard library and python3-websocket only."""
+"""HTTP, WebSocket and raw-socket clients for the cluster tests. All but the raw ones hold what they see against the
+nodes' OpenAPI document (contract.py)."""
 import base64
 import datetime
 import errno
@@ -10,6 +11,8 @@ import time
 import urllib.parse
 
 import websocket
+
+import contract
 
 # Registered, and unknown to the library.
 websocket._abnf.VALID_CLOSE_STATUS += (1012, 1013)  # pylint: disable=protected-access
@@ -67,7 +70,9 @@ class Client:
             raise
         if answer.will_close:
             self.close()
-        return Response(answer.status, answer.headers, data)
+        response = Response(answer.status, answer.headers, data)
+        contract.check(method, target, headers, body, response)
+        return response
 
     # Values, by name.
 
@@ -137,6 +142,7 @@ class Stream:
         """The next message of any type, or None when the server ended the stream (see close_code)."""
         message = self.read_message(time.monotonic() + timeout)
         if message is not None:
+            contract.check_message(message)
             cursor = message["cursor"]
             assert self.cursor is None or numeric(cursor) >= numeric(self.cursor), \
                 f"cursor went back from {self.cursor} to {cursor}"
@@ -176,7 +182,10 @@ class WebSocketStream(Stream):
                 f"ws://{host}:{port}{path}", timeout=timeout, sockopt=options, enable_multithread=True,
                 header=headers, origin=origin, socket=connected, skip_utf8_validation=True)  # json checks it, quicker
         except websocket.WebSocketBadStatusException as error:
-            raise StreamRefused(error.status_code, error.resp_headers, getattr(error, "resp_body", b"") or b"") from None
+            refused = StreamRefused(error.status_code, error.resp_headers, getattr(error, "resp_body", b"") or b"")
+            contract.check("GET", path, headers, None, refused)
+            raise refused from None
+        contract.check("GET", path, headers, None, Response(self.socket.status, self.socket.headers, b""))
 
     def read_message(self, deadline):
         while True:
@@ -219,7 +228,10 @@ class HttpStream(Stream):
         if self.status != 200:
             self._fill(int(self.headers["content-length"]), deadline)
             self.socket.close()
-            raise StreamRefused(self.status, self.headers, bytes(self.received))
+            refused = StreamRefused(self.status, self.headers, bytes(self.received))
+            contract.check("GET", path, headers, None, refused)
+            raise refused
+        contract.check("GET", path, headers, None, Response(self.status, self.headers, None))
         assert self.headers["transfer-encoding"] == "chunked", self.headers
         self.is_sse = self.headers["content-type"] == "text/event-stream"
         assert self.is_sse or self.headers["content-type"] == "application/x-ndjson", self.headers

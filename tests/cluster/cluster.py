@@ -243,6 +243,16 @@ class Cluster:
         assert not reports, f"sanitizer report of node {', '.join(str(n.id) for n in reports)}:\n{logs}"
 
 
+def openapi_document():
+    """What a node of this program says that it does."""
+    cluster = Cluster(1)
+    try:
+        cluster.start()
+        return cluster.nodes[0].client().request("GET", "/openapi.json").json
+    finally:
+        cluster.stop()
+
+
 def check_same_everywhere(cluster, names):
     """Every node's own state, read locally, is the same once they have caught up."""
     cluster.wait_caught_up()

@@ -7,6 +7,7 @@ A test asks for what it needs by the names of its parameters:
   directory     an empty directory
   name          a name for values that no other test uses
   transport     each transport of streams: the test runs once for each
+What the nodes do in them has to be what their OpenAPI document says (contract.py).
 A file that says MOSTLY_WAITS = True measures nothing that others in its way could spoil: all of those run first, beside
 each other. Ends with a line "N passed, N failed".
 """
@@ -28,6 +29,7 @@ import traceback
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cluster as harness  # noqa: E402  pylint: disable=wrong-import-position
+import contract  # noqa: E402  pylint: disable=wrong-import-position
 from client import TRANSPORTS  # noqa: E402  pylint: disable=wrong-import-position
 
 DEADLINE_SECONDS = 60
@@ -129,6 +131,9 @@ def run_test(test, transport, label, fixtures):
         problem = traceback.format_exc()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+    contradictions = contract.take_contradictions()
+    if contradictions and not problem:
+        problem = "not what the OpenAPI document says:\n" + "\n".join(contradictions[:5])
     if problem:
         print("    " + problem.rstrip().replace("\n", "\n    "))
         fixtures.show_logs()
@@ -220,6 +225,7 @@ def main():
         sys.exit(f"no program at {harness.binary}")
     signal.signal(signal.SIGALRM, on_alarm)
     signal.signal(signal.SIGTERM, on_terminate)
+    contract.use(harness.openapi_document())
 
     files = [name for name in test_files() if arguments.file in (None, name)]
     waiting = [name for name in files if mostly_waits(name) and wanted_tests(name, arguments.filter)]

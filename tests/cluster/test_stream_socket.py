@@ -6,6 +6,7 @@ import struct
 import websocket
 
 import cluster as harness
+import contract
 from client import Client, wait_until
 
 
@@ -28,12 +29,16 @@ class Socket:
                 self.close_code = struct.unpack("!H", data[:2])[0]
                 return None
             message = json.loads(data)
+            contract.check_socket_message(message)
             if message.get("type") != "progress":
                 return message
 
     def ask(self, **message):
         self.say(**message)
-        return self.hear()
+        answer = self.hear()
+        if answer is not None and "error" not in answer:
+            contract.check_socket_request(message)
+        return answer
 
     def hear_until(self, ids):
         """Answers by id, one for each of the ids."""
