@@ -8,34 +8,15 @@ scenarios ask this program over a pipe for clusters, and to kill, stop and start
 TypeScript's check as well. With --screenshots one picture of each view is written instead.
 """
 import argparse
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cluster"))
+sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(HERE), "cluster")]
 import cluster as clusters  # noqa: E402
-
-
-def install(work):
-    """The packages of package-lock.json in work/node_modules, if they aren't there already."""
-    os.makedirs(work, exist_ok=True)
-    with open(os.path.join(HERE, "package-lock.json"), "rb") as file:
-        wanted = hashlib.sha256(file.read()).hexdigest()
-    stamp = os.path.join(work, "installed")
-    if not os.path.exists(stamp) or open(stamp, encoding="ascii").read() != wanted:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(os.path.join(HERE, name), work)
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], cwd=work,
-                       stdin=subprocess.DEVNULL, check=True)
-        with open(stamp, "w", encoding="ascii") as file:
-            file.write(wanted)
-    for name in os.listdir(HERE):
-        if name.endswith(".mjs"):
-            shutil.copy(os.path.join(HERE, name), work)
+import npm_packages  # noqa: E402
 
 
 def bundled(program):
@@ -118,7 +99,7 @@ def main():
     options = parser.parse_args()
     clusters.binary = os.path.abspath(options.binary)
     clusters.slowness = options.slowness
-    install(options.work)
+    npm_packages.install(HERE, options.work)
     passed = failed = 0
     if not options.screenshots and options.filter in "the page's types":
         passed, failed = (1, 0) if check_types(clusters.binary) else (0, 1)
