@@ -146,6 +146,12 @@ void add_answer_header(std::string_view name, Presence presence, Json& answer) {
     }
 }
 
+// Of a file: a page has one only where the dashboard is.
+void add_file_tag(Json& answer) {
+    answer["headers"]["ETag"] = answer_header(
+        {"ETag", "Another one when the file is another.", R"({"type":"string"})"}, false);
+}
+
 void add_node_headers(Json& answer) {
     for (const std::string_view name : {"Cairn-Index", "Cairn-Node", "Cairn-Leader"}) {
         add_answer_header(name, Presence::always, answer);
@@ -170,6 +176,9 @@ Json parameters_of(const Route& route, const RouteOperation& operation) {
     } else if (route.shown.find("{id}") != std::string_view::npos) {
         result.push_back(parameter("id", "path", "The member's id.",
                                    Json::parse(R"({"type":"integer","minimum":1})")));
+    } else if (route.shown.find("{file}") != std::string_view::npos) {
+        result.push_back(parameter("file", "path", "A file's name.",
+                                   Json::parse(R"({"type":"string","minLength":1})")));
     }
     // The wider one of two that have the same name.
     const std::uint32_t hidden =
@@ -201,6 +210,9 @@ void add_answer_headers(const RouteOperation& operation, const RouteAnswer& answ
     }
     if ((answer.headers & AnswerHeader::maybe_entity_tag) != 0) {
         add_answer_header("ETag", Presence::sometimes, entry);
+    }
+    if ((answer.headers & AnswerHeader::file_tag) != 0) {
+        add_file_tag(entry);
     }
     if ((answer.headers & AnswerHeader::download) != 0) {
         add_answer_header("Content-Disposition", Presence::always, entry);

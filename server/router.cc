@@ -156,6 +156,15 @@ Decision decide_page(const HttpRequest& request, std::string_view query, const A
     return Decision::operate;
 }
 
+Decision respond_file(const HttpRequest& request, std::string_view query, std::string_view name,
+                      Exchange& exchange) {
+    if (const auto error = parse_parameters(query, 0, exchange.parameters)) {
+        return respond_invalid(exchange, *error);
+    }
+    respond_dashboard_file(dashboard_files(), request, name, exchange);
+    return Decision::respond;
+}
+
 // The checks that come before any route's own; false when one answered.
 bool admit(const HttpRequest& request, const ApiOptions& options, const Route* route,
            Exchange& exchange) {
@@ -226,8 +235,7 @@ Decision dispatch(const HttpRequest& request, const Route& route, std::string_vi
         case Resource::page:
             return decide_page(request, query, options, operation, exchange);
         case Resource::file:
-            respond_dashboard_file(dashboard_files(), request, encoded_name, exchange);
-            return Decision::respond;
+            return respond_file(request, query, encoded_name, exchange);
         case Resource::server:
             break;
     }

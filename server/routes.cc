@@ -73,9 +73,22 @@ constexpr RouteAnswer backup_answers[] = {
 constexpr RouteAnswer metrics_answers[] = {{200, "Prometheus' text format.", "text/plain", ""}};
 constexpr RouteAnswer health_answers[] = {{200, "Yes.", json, "Health"}};
 constexpr RouteAnswer document_answers[] = {{200, "This document.", json, "OpenApi"}};
-constexpr RouteAnswer page_answers[] = {{200, "The page.", "text/html", ""}};
+constexpr std::uint32_t file_tag = AnswerHeader::file_tag;
+constexpr std::string_view same_file = "It is the one that If-None-Match names.";
+constexpr RouteAnswer page_answers[] = {
+    {200, "The dashboard, or without it a page that says how to get it.", "text/html", "",
+     file_tag},
+    {304, same_file, "", "", file_tag},
+};
+constexpr RouteAnswer file_answers[] = {
+    {200, "The file.", "text/javascript", "", file_tag},
+    {200, "", "text/css", ""},
+    {200, "", "image/svg+xml", ""},
+    {304, same_file, "", "", file_tag},
+};
 
 constexpr std::span<const int> no_problems;
+constexpr int file_problems[] = {404};
 constexpr int read_problems[] = {404, 412, 503, 504};
 constexpr int list_problems[] = {410, 503, 504};
 constexpr int write_problems[] = {404, 412, 413, 415, 422, 503, 504, 507};
@@ -160,7 +173,11 @@ constexpr RouteOperation openapi_operations[] = {
     {"GET", "getOpenApi", "This document.", 0, 0, no_body, document_answers, no_problems},
 };
 constexpr RouteOperation page_operations[] = {
-    {"GET", "getPage", "A page for the browser.", 0, 0, no_body, page_answers, no_problems},
+    {"GET", "getPage", "A page for the browser.", 0, 0, no_body, page_answers, cluster_problems},
+};
+constexpr RouteOperation file_operations[] = {
+    {"GET", "getDashboardFile", "What that page loads.", 0, 0, no_body, file_answers,
+     file_problems},
 };
 
 constexpr std::string_view get = "GET, HEAD, OPTIONS";
@@ -190,7 +207,7 @@ constexpr Route routes[] = {
     {"/readyz", Resource::readyz, get, "/readyz", readyz_operations},
     {"/openapi.json", Resource::openapi, get, "/openapi.json", openapi_operations},
     {"/", Resource::page, get, "/", page_operations},
-    {"/dashboard/", Resource::file, get, "/dashboard/{file}", {}},
+    {"/dashboard/", Resource::file, get, "/dashboard/{file}", file_operations},
     {"*", Resource::server, "GET, HEAD, PUT, DELETE, POST, OPTIONS", "*", {}},
 };
 

@@ -47,6 +47,7 @@ struct AnswerHeader {
     static constexpr std::uint32_t maybe_entity_tag = 1U << 1;   // where there is a value
     static constexpr std::uint32_t maybe_consistency = 1U << 2;  // Cairn-Consistency
     static constexpr std::uint32_t download = 1U << 3;           // its file name and digest
+    static constexpr std::uint32_t file_tag = 1U << 4;           // ETag of what isn't a value
 };
 
 struct RouteBody {

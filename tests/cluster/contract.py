@@ -25,7 +25,8 @@ ANYWHERE = {400, 401, 403, 405, 408, 413, 414, 417, 421, 429, 431, 500, 501, 503
 GENERAL_HEADERS = {
     "server", "content-length", "content-type", "connection", "transfer-encoding", "upgrade", "sec-websocket-accept",
     "sec-websocket-protocol", "cache-control", "vary", "x-request-id", "x-content-type-options", "x-accel-buffering",
-    "content-security-policy", "access-control-allow-origin", "access-control-expose-headers",
+    "content-security-policy", "content-encoding", "referrer-policy", "cross-origin-opener-policy",
+    "cross-origin-resource-policy", "access-control-allow-origin", "access-control-expose-headers",
 }
 PREFLIGHT_HEADERS = {
     "allow", "access-control-allow-methods", "access-control-allow-headers", "access-control-max-age",

@@ -97,7 +97,7 @@ def test_every_line_of_the_page(cluster):
             assert file.read() == photo
     lines = [command for command, _ in found]
     for path, methods in json.loads(node.client().request("GET", "/openapi.json").body)["paths"].items():
-        target = re.escape(path).replace(r"\{name\}", r"[^\s?\"]+").replace(r"\{id\}", r"\d+")
+        target = re.escape(path).replace(r"\{name\}", r"[^\s?\"]+").replace(r"\{id\}", r"\d+").replace(r"\{file\}", r"[\w.]+")
         for method in methods:
             said = rf"-X {method.upper()}\b" if method != "get" else r"^(?!.*-X )"
             shown = [line for line in lines if re.search(said, line) and re.search(rf'\$BASE{target}(\?[^"]*)?"?$', line)]

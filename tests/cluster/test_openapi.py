@@ -55,7 +55,7 @@ def test_the_document_is_sound(cluster):
 def test_methods_are_those_of_the_document(cluster):
     node = cluster.nodes[0]
     for path, methods in document(node)["paths"].items():
-        allowed = node.client().request("OPTIONS", path.replace("{name}", "a").replace("{id}", "9"))
+        allowed = node.client().request("OPTIONS", path.replace("{name}", "a").replace("{id}", "9").replace("{file}", "app.js"))
         listed = set(allowed.headers["Allow"].split(", ")) - {"OPTIONS", "HEAD"}
         assert listed == {method.upper() for method in methods}, (path, listed)
 
