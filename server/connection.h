@@ -39,7 +39,14 @@ struct GatewayState : std::enable_shared_from_this<GatewayState> {
         : executor(gateway_executor),
           backend(gateway_backend),
           options(gateway_options),
-          hub(std::in_place, gateway_backend, gateway_options.streams, &statistics->streams),
+          hub(std::in_place, gateway_backend, gateway_options.streams, statistics->streams,
+              [this] {
+                  net::post(executor, [self = shared_from_this()] {
+                      if (self->hub) {
+                          self->hub->run_turn();
+                      }
+                  });
+              }),
           turns(
               [this] { net::post(executor, [self = shared_from_this()] { self->turns.run(); }); }),
           reading_room(gateway_options.large_bodies_read_max,

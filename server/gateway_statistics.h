@@ -37,7 +37,6 @@ struct StreamStatistics {
     raft::Counter gaps;           // told to a reader that resumed too late
     raft::Counter conflated;      // values left out because a newer one came
     raft::DurationHistogram lag;  // from the application of the event to the socket
-    std::int64_t applied_ns = 0;  // of the batch that is being handed out; the gateway's own
 };
 
 class GatewayStatistics {

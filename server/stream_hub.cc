@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/stream_message.h"
-
 namespace cairn::server {
 namespace {
 
-// Calls `use` for each list of readers whose prefix `name` begins with.
+// Calls `use` for each topic whose prefix `name` begins with.
 template <typename Map, typename Lengths, typename Use>
-void for_each_prefix(const Map& by_prefix, const Lengths& lengths, std::string_view name, Use use) {
+void for_each_prefix(Map& by_prefix, const Lengths& lengths, std::string_view name, Use use) {
     for (const auto& [length, count] : lengths) {
         if (length > name.size()) {
             return;
@@ -24,10 +22,12 @@ void for_each_prefix(const Map& by_prefix, const Lengths& lengths, std::string_v
 
 }  // namespace
 
-StreamHub::StreamHub(Backend& backend, const StreamLimits& limits, StreamStatistics* statistics)
+StreamHub::StreamHub(Backend& backend, const StreamLimits& limits, StreamStatistics& statistics,
+                     std::function<void()> schedule)
     : backend_(backend),
       limits_(limits),
-      statistics_(statistics == nullptr ? own_statistics_ : *statistics) {
+      statistics_(statistics),
+      fan_out_(statistics, std::move(schedule)) {
     backend_.set_listener(this);
 }
 
@@ -64,12 +64,13 @@ std::shared_ptr<Subscription> StreamHub::subscribe(StreamRequest request) {
 
 void StreamHub::opened(Subscription& subscription, StreamOpen& answer) {
     // Kept alive by its entry, which unsubscribe() removes together with on_done.
-    subscriptions_.find(&subscription)->second.opening.reset();
+    Entry& entry = subscriptions_.find(&subscription)->second;
+    entry.opening.reset();
     if (answer.failure != Failure::none) {
         subscription.fail(answer.failure);
         return;
     }
-    add_reader(subscription);
+    entry.topic = &add_reader(subscription);
     count_open(subscription, true);
     subscription.start(answer);
 }
@@ -82,21 +83,17 @@ void StreamHub::unsubscribe(Subscription& subscription) {
     subscription.on_ready = nullptr;
     if (found->second.opening) {
         found->second.opening->on_done = nullptr;
-    } else if (subscription.state() != Subscription::State::failed) {
-        remove_reader(subscription);
+    } else if (found->second.topic != nullptr) {
+        remove_reader(subscription, *found->second.topic);
         count_open(subscription, false);
     }
     subscriptions_.erase(found);
 }
 
-void StreamHub::add_reader(Subscription& subscription) {
+Topic& StreamHub::add_reader(Subscription& subscription) {
     const StreamRequest& request = subscription.request();
-    if (!request.prefix) {
-        by_name_[request.name].push_back(&subscription);
-        return;
-    }
-    Readers& readers = by_prefix_[request.name];
-    if (readers.empty()) {
+    Topic& topic = (request.prefix ? by_prefix_ : by_name_)[request.name];
+    if (request.prefix && topic.empty()) {
         const std::size_t length = request.name.size();
         const auto place = std::lower_bound(prefix_lengths_.begin(), prefix_lengths_.end(),
                                             std::pair(length, std::size_t{0}));
@@ -106,7 +103,8 @@ void StreamHub::add_reader(Subscription& subscription) {
             prefix_lengths_.insert(place, {length, 1});
         }
     }
-    readers.push_back(&subscription);
+    topic.add(subscription);
+    return topic;
 }
 
 void StreamHub::count_open(const Subscription& subscription, bool opened) {
@@ -114,17 +112,14 @@ void StreamHub::count_open(const Subscription& subscription, bool opened) {
     open.set(opened ? open.value() + 1 : open.value() - 1);
 }
 
-void StreamHub::remove_reader(Subscription& subscription) {
-    const StreamRequest& request = subscription.request();
-    ReadersByName& map = request.prefix ? by_prefix_ : by_name_;
-    const auto found = map.find(request.name);
-    Readers& readers = found->second;
-    *std::find(readers.begin(), readers.end(), &subscription) = readers.back();
-    readers.pop_back();
-    if (!readers.empty()) {
+void StreamHub::remove_reader(Subscription& subscription, Topic& topic) {
+    topic.remove(subscription);
+    if (!topic.empty()) {
         return;
     }
-    map.erase(found);
+    fan_out_.forget(topic);
+    const StreamRequest& request = subscription.request();
+    (request.prefix ? by_prefix_ : by_name_).erase(request.name);
     if (request.prefix) {
         const auto place = std::lower_bound(prefix_lengths_.begin(), prefix_lengths_.end(),
                                             std::pair(request.name.size(), std::size_t{0}));
@@ -134,25 +129,13 @@ void StreamHub::remove_reader(Subscription& subscription) {
     }
 }
 
-void StreamHub::deliver(const fsm::Event& event, std::int64_t utc_offset_ns) {
-    const fsm::Cursor place = fsm::Cursor::after(event);
-    // Each is rendered for the first who wants it so.
-    SharedMessage as_watch[2];
-    SharedMessage as_event[2];
-    const auto give = [&](const Readers& readers) {
-        for (Subscription* reader : readers) {
-            if (!reader->wants(place)) {
-                continue;
-            }
-            const bool watch = reader->is_watch();
-            const StreamEncoding encoding = reader->request().encoding;
-            SharedMessage& message = (watch ? as_watch : as_event)[static_cast<int>(encoding)];
-            if (!message) {
-                message = watch ? watch_message(event, utc_offset_ns, encoding)
-                                : event_message(event, utc_offset_ns, encoding);
-            }
-            reader->push(event.name, message, place);
+void StreamHub::put(const std::shared_ptr<const EventBatch>& batch, const fsm::Event& event) {
+    std::shared_ptr<FannedEvent> fanned;
+    const auto give = [&](Topic& topic) {
+        if (!fanned) {
+            fanned = std::make_shared<FannedEvent>(batch, event);
         }
+        fan_out_.put(topic, fanned);
     };
     const auto exact = by_name_.find(event.name);
     if (exact != by_name_.end()) {
@@ -163,7 +146,6 @@ void StreamHub::deliver(const fsm::Event& event, std::int64_t utc_offset_ns) {
 
 void StreamHub::on_events(const std::shared_ptr<const EventBatch>& batch) {
     applied_index_ = std::max(applied_index_, batch->applied_index);
-    statistics_.applied_ns = batch->applied_ns;
     if (batch->history_lost) {
         for (auto& [subscription, entry] : subscriptions_) {
             subscription->lose_history();
@@ -173,8 +155,9 @@ void StreamHub::on_events(const std::shared_ptr<const EventBatch>& batch) {
         return;
     }
     for (const fsm::Event& event : batch->events) {
-        deliver(event, batch->utc_offset_ns);
+        put(batch, event);
     }
+    fan_out_.start();
 }
 
 void StreamHub::tick(std::chrono::steady_clock::time_point now) {
@@ -185,7 +168,8 @@ void StreamHub::tick(std::chrono::steady_clock::time_point now) {
         if (subscription->state() != Subscription::State::open) {
             continue;
         }
-        if (!subscription->was_quiet() || subscription->has_next()) {
+        if (!subscription->was_quiet() || subscription->has_next() ||
+            !entry.topic->is_complete(*subscription)) {
             subscription->quiet_since = now;
             continue;
         }

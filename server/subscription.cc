@@ -150,7 +150,8 @@ SharedMessage Subscription::next() {
     return message;
 }
 
-void Subscription::push(std::string_view name, SharedMessage message, const fsm::Cursor& place) {
+void Subscription::push(std::string_view name, SharedMessage message, const fsm::Cursor& place,
+                        std::int64_t applied_ns) {
     seen_ = place;
     const bool conflates_names = is_watch() && request_.prefix;
     if (is_watch() && !request_.prefix) {
@@ -169,8 +170,7 @@ void Subscription::push(std::string_view name, SharedMessage message, const fsm:
             statistics_.conflated.add();
         }
     }
-    append(conflates_names ? name : std::string_view(), std::move(message), place,
-           statistics_.applied_ns);
+    append(conflates_names ? name : std::string_view(), std::move(message), place, applied_ns);
 }
 
 // Called when the message is taken, to be written at once.

@@ -89,7 +89,9 @@ class Subscription {
     void lose_history();
     // Whether an event at this place is new to this stream.
     bool wants(const fsm::Cursor& place) const { return state_ == State::open && seen_ < place; }
-    void push(std::string_view name, SharedMessage message, const fsm::Cursor& place);
+    // `applied_ns` is when that happened, by the replica's clock.
+    void push(std::string_view name, SharedMessage message, const fsm::Cursor& place,
+              std::int64_t applied_ns);
     void push_progress(SharedMessage message, const fsm::Cursor& place);
     // The place up to which this stream is complete once everything waiting is taken.
     const fsm::Cursor& seen() const { return seen_; }

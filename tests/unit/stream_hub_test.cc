@@ -72,7 +72,7 @@ class FakeBackend : public Backend {
 };
 
 struct Bench {
-    explicit Bench(const StreamLimits& limits = {}) : hub(backend, limits, &statistics) {}
+    explicit Bench(const StreamLimits& limits = {}) : hub(backend, limits, statistics, [] {}) {}
 
     std::shared_ptr<Subscription> subscribe(Kind kind, std::string name, bool prefix = false,
                                             std::optional<fsm::Cursor> cursor = std::nullopt) {
@@ -584,9 +584,10 @@ TEST_CASE("stream hub: there are only so many subscriptions") {
 
 TEST_CASE("stream hub: a hub that ends leaves nobody pointing at it") {
     FakeBackend backend;
+    StreamStatistics statistics;
     std::shared_ptr<Subscription> watch;
     {
-        StreamHub hub(backend, {});
+        StreamHub hub(backend, {}, statistics, [] {});
         CHECK(backend.listener == &hub);
         StreamRequest request;
         request.name = "a";

@@ -83,7 +83,8 @@ struct Played {
     explicit Played(const MultiplexLimits& limits = {},
                     StreamEncoding encoding = StreamEncoding::json,
                     const StreamLimits& stream_limits = {})
-        : hub(backend, stream_limits), multiplexer(hub, backend, api, limits, encoding) {
+        : hub(backend, stream_limits, statistics, [] {}),
+          multiplexer(hub, backend, api, limits, encoding) {
         multiplexer.on_ready = [this] { ++wakes; };
     }
     ~Played() { multiplexer.detach(&hub); }
@@ -125,6 +126,7 @@ struct Played {
     }
 
     MachineBackend backend;
+    StreamStatistics statistics;
     StreamHub hub;
     ApiOptions api;
     StreamMultiplexer multiplexer;
