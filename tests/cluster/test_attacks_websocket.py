@@ -1,6 +1,8 @@
 """Attacks over WebSockets on running nodes. The list is in tests/attacks.md."""
+import json
 import os
 import re
+import select
 import socket
 import struct
 import time
@@ -205,6 +207,59 @@ def test_a_message_that_drips(cluster, name):
     # It may be cut off while it still sends: then it is told nothing.
     assert close_code(stream) in (1008, 1009, None)
     assert (node.resident_bytes() - before) // MEBIBYTE < 16 * harness.slowness
+    serves(node, name)
+
+
+def frames_of(received):
+    """What the server's frames are: their first bytes and payloads."""
+    while len(received) >= 2:
+        head, length = 2, received[1]
+        if length == 126:
+            head, length = 4, int.from_bytes(received[2:4], "big")
+        yield received[0], received[head:head + length]
+        received = received[head + length:]
+
+
+def drip(raw, parts, pause):
+    """Sends these parts slowly; the code with which the server closes meanwhile and the seconds it took, or None."""
+    received = b""
+    began = time.monotonic()
+    for part in parts:
+        raw.sendall(part)
+        while select.select([raw], [], [], pause)[0]:
+            received += raw.recv(4096)
+            for first, payload in frames_of(received):
+                if first == 0x88:
+                    return int.from_bytes(payload[:2], "big"), time.monotonic() - began
+    return None
+
+
+def test_messages_that_drip_for_ever(make_cluster, name):
+    """Bytes of one frame, frames of one byte, half a header, bytes between pings: a message's time is counted from
+    its first byte, whatever else comes."""
+    node = make_cluster(size=1, options=("--body-timeout-ms", "1000", "--min-bytes-per-second", "1000")).nodes[0]
+    command = json.dumps({"id": 1, "name": name, "input": {"set": {"value": "eA=="}}}).encode()
+    whole = frame(0x81, command.ljust(2000))
+    endless = {
+        "bytes": [whole[i:i + 1] for i in range(1000)],
+        "frames": [frame(0x01, b"{")] + [frame(0x00, b" ")] * 1000,
+        "half a header": [whole[:3]] + [b""] * 1000,
+        "bytes between pings": [frame(0x01, b"{"), *[frame(0x89), frame(0x89), frame(0x00, b" ")] * 300],
+    }
+    for path in ("/v1/stream", f"/v1/watch/{name}"):
+        for what, parts in endless.items():
+            stream = node.stream(path)
+            closed = drip(stream.socket.sock, parts, 0.05)
+            assert closed is not None, (path, what)
+            # A second, and a millisecond for each byte; the deadlines are swept now and then.
+            assert closed[0] == 1008 and 0.7 < closed[1] < 5.0 * harness.slowness, (path, what, closed)
+            stream.socket.shutdown()
+    # Who keeps up the rate is heard to the end, however long that takes.
+    steady = node.stream("/v1/stream")
+    pieces = [whole[i:i + 200] for i in range(0, len(whole), 200)]
+    assert drip(steady.socket.sock, pieces[:-1], 0.15) is None
+    steady.socket.sock.sendall(pieces[-1])
+    assert "output" in steady.socket.recv(), "the command was carried out"
     serves(node, name)
 
 
