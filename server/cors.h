@@ -17,6 +17,11 @@ namespace cairn::server {
 struct Cors {
     bool depends_on_origin = false;  // caches have to know it
     std::string origin;              // the request's, when it is allowed
+
+    void reset() {  // keeps its memory
+        depends_on_origin = false;
+        origin.clear();
+    }
 };
 
 void read_cors(const HttpRequest& request, const AllowedOrigins& allowed, Cors& cors);

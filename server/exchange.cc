@@ -4,8 +4,7 @@ namespace cairn::server {
 
 void Exchange::reset() {
     response.reset();
-    cors.depends_on_origin = false;
-    cors.origin.clear();
+    cors.reset();
     route = 0;
     method = 0;
     is_multiplexed = false;

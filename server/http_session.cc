@@ -76,6 +76,7 @@ void HttpSession::expire() {
     }
     if (!idle_ && !finishing_ && !closed_ && output_.empty() && stage_ != Stage::ready) {
         HttpResponse response = refusal_response(408, "The request did not arrive in time.");
+        append_cors_headers(exchange_.cors, response);
         append_standard_headers(gateway_->backend.view(), response);
         gateway_->statistics->count_request(0, 0, response.status, 0);
         gateway_->statistics->count_problem(Code::timeout);
@@ -298,6 +299,10 @@ void HttpSession::accept_head(std::size_t head_bytes) {
         refuse(refusal_response(refusal->status, refusal->detail));
         return;
     }
+    if (head_.has_body()) {
+        // Its page is to see also what is answered before the request is complete.
+        read_cors(head_.request, gateway_->options.api.origins, exchange_.cors);
+    }
     const std::size_t limit = body_bytes_max(gateway_->options.api);
     if (head_.content_length.value_or(0) > limit) {
         refuse(body_too_large_response(head_.request, gateway_->options.api));
@@ -424,6 +429,7 @@ void HttpSession::respond(const Operation* asked) {
 
 // Where the next request would begin isn't known: the last answer on this connection.
 void HttpSession::refuse(HttpResponse response) {
+    append_cors_headers(exchange_.cors, response);
     gateway_->statistics->count_request(0, 0, response.status, 0);
     if (gateway_->options.access_log) {
         // Of what was not understood nothing is said.
@@ -459,6 +465,7 @@ void HttpSession::end_request() {
     input_.consume(head_bytes_ + body_bytes_);
     head_bytes_ = body_bytes_ = scanned_bytes_ = received_bytes_ = 0;
     chunked_body_.reset();
+    exchange_.cors.reset();  // until the next head says whose page it is
     leave_rooms();
     stage_ = Stage::head;
     stage_is_timed_ = false;

@@ -74,6 +74,7 @@ void HttpSession::refuse_overloaded() {
 void HttpSession::respond_overloaded() {
     exchange_.reset();
     exchange_.response.head_only = head_.request.method == "HEAD";
+    read_cors(head_.request, gateway_->options.api.origins, exchange_.cors);
     ProblemExtras extras;
     extras.outcome = Outcome::not_applied;
     extras.retry_after_s = 1;

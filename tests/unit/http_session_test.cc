@@ -224,6 +224,24 @@ TEST_CASE("http session: a body that is announced too large is refused before it
     CHECK(answer.body.find("TOO_LARGE") != std::string::npos);
 }
 
+TEST_CASE("http session: a page sees also what is answered before its request is complete") {
+    GatewayOptions options = quick_options();
+    options.api.allowed_origins = {"https://a.example"};
+    options.body_timeout_ms = 100;
+    for (const std::string rest : {"Content-Length: 99999999\r\n\r\n", "Content-Length: 5\r\n\r\nx",
+                                   "Transfer-Encoding: chunked\r\n\r\nx\r\n"}) {
+        GatewayFixture fixture(options);
+        TestClient client = fixture.connect();
+        const std::string head = "PUT /v1/raw/a HTTP/1.1\r\nHost: localhost\r\nOrigin: https://";
+        client.send(head + "a.example\r\n" + rest);
+        CHECK(fixture.wait_for_answer(client).headers["access-control-allow-origin"] ==
+              "https://a.example");
+        TestClient other = fixture.connect();
+        other.send(head + "b.example\r\n" + rest);
+        CHECK(fixture.wait_for_answer(other).headers.count("access-control-allow-origin") == 0);
+    }
+}
+
 TEST_CASE("http session: 100 Continue is sent when the client waits for it, a refusal otherwise") {
     GatewayFixture fixture;
     answer_at_once(fixture);

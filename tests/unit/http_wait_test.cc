@@ -215,21 +215,24 @@ TEST_CASE("large bodies: those who can't wait, or wait for too long, are told") 
     }
     GatewayOptions options = narrow_options(reading);
     options.large_body_wait_ms = 100;
+    options.api.allowed_origins = {"https://app.example"};
+    const std::string origin = "Origin: https://app.example\r\n";
     GatewayFixture fixture(options);
     const std::string body(large, 'x');
-    const std::string chunks =
-        "PUT /v1/raw/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n186a0\r\n" +
-        body + "\r\n0\r\n\r\n";
+    const std::string chunks = "PUT /v1/raw/a HTTP/1.1\r\nHost: localhost\r\n" + origin +
+                               "Transfer-Encoding: chunked\r\n\r\n186a0\r\n" + body +
+                               "\r\n0\r\n\r\n";
     TestClient first = fixture.connect();
     first.send_all(put_head(large) + body);
     fixture.wait_for([&] { return fixture.node.operations.size() == 1; });
-    for (const std::string& request : {put_head(large) + body, chunks}) {
+    for (const std::string& request : {put_head(large, origin) + body, chunks}) {
         TestClient late = fixture.connect();
         late.send_all(request);
-        const Answer answer = fixture.wait_for_answer(late);
+        Answer answer = fixture.wait_for_answer(late);
         CHECK(answer.status == 503);
         CHECK(answer.headers.count("retry-after") == 1);
         CHECK(answer.headers.at("connection") == (reading ? "close" : "keep-alive"));
+        CHECK(answer.headers["access-control-allow-origin"] == "https://app.example");
         CHECK(answer.body.find("\"not_applied\"") != std::string::npos);
     }
     if (!reading) {
