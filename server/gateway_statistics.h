@@ -15,6 +15,7 @@
 
 #include "raft/statistics.h"
 #include "server/problem.h"
+#include "server/stream_transport.h"
 
 namespace cairn::server {
 
@@ -31,7 +32,8 @@ std::size_t method_number(std::string_view method);
 
 // Counted by the hub of the streams and by the subscriptions.
 struct StreamStatistics {
-    std::array<raft::Counter, 2> open{};  // by StreamRequest::Kind
+    // By StreamRequest::Kind and StreamTransport.
+    std::array<std::array<raft::Counter, stream_transport_names.size()>, 2> open{};
     raft::Counter messages;
     raft::Counter overflowed;     // ended because the reader was too slow
     raft::Counter gaps;           // told to a reader that resumed too late

@@ -17,6 +17,7 @@ constexpr auto failure_names =
 static_assert(failure_names.size() == failure_count);
 constexpr auto consistency_names =
     std::to_array<std::string_view>({"linearizable", "lease", "local"});
+constexpr auto stream_kind_names = std::to_array<std::string_view>({"watch", "events"});
 constexpr auto status_classes =
     std::to_array<std::string_view>({"1xx", "2xx", "3xx", "4xx", "5xx"});
 static_assert(status_classes.size() == status_class_count);
@@ -266,11 +267,14 @@ void add_gateways(const GatewayStatisticsList& gateways, MetricFamilies& out) {
     const auto streams = [&](auto member) {
         return sum(gateways, [&](const auto& g) -> auto& { return g.streams.*member; });
     };
-    out.begin_gauge("cairn_streams", "Open streams by kind.");
-    out.add(sum(gateways, [](const auto& g) -> auto& { return g.streams.open[0]; }),
-            {{"kind", "watch"}});
-    out.add(sum(gateways, [](const auto& g) -> auto& { return g.streams.open[1]; }),
-            {{"kind", "events"}});
+    out.begin_gauge("cairn_streams", "Open streams by kind and transport.");
+    for (std::size_t kind = 0; kind < stream_kind_names.size(); ++kind) {
+        for (std::size_t i = 0; i < stream_transport_names.size(); ++i) {
+            out.add(sum(gateways, [&](const auto& g) -> auto& { return g.streams.open[kind][i]; }),
+                    {{"kind", std::string(stream_kind_names[kind])},
+                     {"transport", std::string(stream_transport_names[i])}});
+        }
+    }
     out.counter("cairn_stream_messages_total", "Messages handed to streams' sockets.",
                 streams(&StreamStatistics::messages));
     out.counter("cairn_stream_overflows_total", "Streams that ended because their reader was slow.",

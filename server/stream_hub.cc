@@ -108,7 +108,9 @@ Topic& StreamHub::add_reader(Subscription& subscription) {
 }
 
 void StreamHub::count_open(const Subscription& subscription, bool opened) {
-    raft::Counter& open = statistics_.open[subscription.is_watch() ? 0 : 1];
+    const StreamRequest& request = subscription.request();
+    raft::Counter& open = statistics_.open[static_cast<std::size_t>(request.kind)]
+                                          [static_cast<std::size_t>(request.transport)];
     open.set(opened ? open.value() + 1 : open.value() - 1);
 }
 

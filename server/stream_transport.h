@@ -5,9 +5,11 @@
 // header by which EventSource says where it was cut. It opens nothing.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "fsm/history.h"
 #include "server/http_types.h"
@@ -19,6 +21,10 @@ enum class StreamTransport : std::uint8_t {
     event_stream,  // server-sent events (WHATWG HTML §9.2)
     lines,         // one JSON object a line
 };
+
+// For metrics.
+inline constexpr auto stream_transport_names =
+    std::to_array<std::string_view>({"websocket", "sse", "ndjson"});
 
 // An upgrade is a WebSocket. Else it is server-sent events when Accept names them, and doesn't
 // prefer JSON or lines of it by a higher weight. Else lines, whatever Accept says.

@@ -109,19 +109,27 @@ def test_requests_and_writes_are_counted(cluster, name):
 def test_streams_are_counted(cluster, name):
     node = cluster.followers()[0]
     before = metrics.of(node)
-    watch, events = node.stream(f"/v1/watch/{name}"), node.stream(f"/v1/events/{name}")
+    watch = node.stream(f"/v1/watch/{name}", transport="sse")
+    events = node.stream(f"/v1/events/{name}", transport="ndjson")
     watch.next(), events.next()
+    sockets = [node.stream(f"/v1/watch/{name}/others") for _ in range(2)]
+    for stream in sockets:
+        stream.next()
     client = node.client()
     for i in range(5):
         client.put(name, str(i))
         watch.next(), events.next()
     during = metrics.of(node)
-    for kind in ("watch", "events"):
-        assert during["cairn_streams"].value(kind=kind) - before["cairn_streams"].value(kind=kind) == 1, kind
+    open_streams = {(kind, transport): during["cairn_streams"].value(kind=kind, transport=transport) -
+                    before["cairn_streams"].value(kind=kind, transport=transport)
+                    for kind in ("watch", "events") for transport in ("websocket", "sse", "ndjson")}
+    assert {key: count for key, count in open_streams.items() if count} == {
+        ("watch", "sse"): 1, ("events", "ndjson"): 1, ("watch", "websocket"): 2}, open_streams
     lag = during["cairn_stream_lag_seconds"]
     assert lag.value("_count") - before["cairn_stream_lag_seconds"].value("_count") == 10
     assert 0 < lag.value("_sum") < 30, lag.value("_sum")
-    watch.close(), events.close()
+    for stream in (watch, events, *sockets):
+        stream.close()
     wait_until(lambda: metrics.of(node)["cairn_streams"].total() == before["cairn_streams"].total(),
                10, "closed streams are not counted")
 

@@ -530,14 +530,14 @@ TEST_CASE("stream hub: what became of streams is counted") {
     Bench bench(limits);
     const StreamStatistics& counted = bench.statistics;
     const auto watch = bench.subscribe(Kind::watch, "a");
-    CHECK(counted.open[0].value() == 0);  // not open yet
+    CHECK(counted.open[0][0].value() == 0);  // not open yet
     bench.open(1);
     const auto all = bench.subscribe(Kind::watch, "", true);
     bench.open(1);
     const auto slow = bench.subscribe(Kind::events, "a");
     bench.open(1);
-    CHECK(counted.open[0].value() == 2);
-    CHECK(counted.open[1].value() == 1);
+    CHECK(counted.open[0][0].value() == 2);
+    CHECK(counted.open[1][0].value() == 1);
     take_all(*watch);
     take_all(*slow);
     take_all(*all);  // that it has begun
@@ -560,14 +560,14 @@ TEST_CASE("stream hub: what became of streams is counted") {
     bench.hub.unsubscribe(*slow);
     bench.hub.unsubscribe(*watch);
     bench.hub.unsubscribe(*watch);
-    CHECK(counted.open[0].value() == 1);
-    CHECK(counted.open[1].value() == 1);
+    CHECK(counted.open[0][0].value() == 1);
+    CHECK(counted.open[1][0].value() == 1);
     // One that never opened was never counted.
     const auto failed = bench.subscribe(Kind::watch, "a");
     bench.backend.opens.back()->failure = Failure::timeout;
     bench.backend.opens.back()->on_done();
     bench.hub.unsubscribe(*failed);
-    CHECK(counted.open[0].value() == 1);
+    CHECK(counted.open[0][0].value() == 1);
 }
 
 TEST_CASE("stream hub: there are only so many subscriptions") {
