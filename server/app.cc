@@ -83,6 +83,15 @@ void set_client_limits(const ServeOptions& options, GatewayOptions& gateway) {
     gateway.websocket_message_bytes_max = static_cast<std::size_t>(options.max_message_bytes);
 }
 
+void set_large_body_limits(const ServeOptions& options, std::size_t gateways,
+                           GatewayOptions& gateway) {
+    gateway.large_bodies_read_max = options.max_large_body_bytes / gateways;
+    gateway.large_bodies_in_work_max = options.max_large_body_work_bytes / gateways;
+    gateway.large_bodies_waiting_max =
+        (static_cast<std::size_t>(options.max_large_bodies_waiting) + gateways - 1) / gateways;
+    gateway.large_body_wait_ms = options.large_body_timeout_ms;
+}
+
 // A node from its parts, in the order in which they depend on each other.
 class App {
  public:
@@ -166,6 +175,7 @@ RaftThreadOptions App::raft_options() {
     raft.replica.random_seed = random_number();
     raft.replica.disk_stall_ns =
         std::max(raft.replica.disk_stall_ns, 2 * options_.election_timeout_ms * ns_per_ms);
+    raft.replica.long_polls_max = static_cast<std::size_t>(options_.max_long_polls);
     raft.replica.snapshots.entries_between = options_.snapshot_entries;
     raft.replica.snapshots.entries_kept = options_.snapshot_entries / 10;
     return raft;
@@ -197,9 +207,7 @@ GatewayOptions App::gateway_options(std::uint64_t files_max) const {
         connections_per_address_max(options_, gateway.connections_max, gateways);
     set_client_limits(options_, gateway);
     gateway.buffered_bytes_max /= gateways;
-    gateway.large_bodies_read_max /= gateways;
-    gateway.large_bodies_in_work_max /= gateways;
-    gateway.large_bodies_waiting_max /= gateways;
+    set_large_body_limits(options_, gateways, gateway);
     gateway.streams.subscriptions_max /= gateways;
     return gateway;
 }

@@ -112,6 +112,11 @@ std::vector<Example> examples() {
             {"max-message-bytes", "126", "126"},
             {"max-socket-subscriptions", "8", "8"},
             {"max-socket-commands", "9", "9"},
+            {"max-long-polls", "10", "10"},
+            {"max-large-body-bytes", "65537", "65_537"},
+            {"max-large-body-work-bytes", "65538", "65538"},
+            {"max-large-bodies-waiting", "11", "11"},
+            {"large-body-timeout-ms", "107", "107"},
             {"default-timeout-ms", "60000", "60000"},
             {"allowed-host", "a.example,[::2]", "[\"a.example\", \"[::2]\"]"},
             {"allowed-origin", "https://a.example", "\"https://a.example\""},
@@ -149,6 +154,11 @@ ServeOptions expected_of_examples() {
     options.max_message_bytes = 126;
     options.max_socket_subscriptions = 8;
     options.max_socket_commands = 9;
+    options.max_long_polls = 10;
+    options.max_large_body_bytes = 65537;
+    options.max_large_body_work_bytes = 65538;
+    options.max_large_bodies_waiting = 11;
+    options.large_body_timeout_ms = 107;
     options.default_timeout_ms = 60000;
     options.allowed_hosts = {"a.example", "[::2]"};
     options.allowed_origins = {"https://a.example"};
@@ -401,19 +411,23 @@ TEST_CASE("numbers have ranges") {
         std::string highest;
         std::string too_high;
     };
-    for (const Range& range : {Range{"id", "1", "9223372036854775808", "9223372036854775809"},
-                               Range{"snapshot-entries", "1", "1000000000", "1000000001"},
-                               Range{"max-value-bytes", "1", "67108864", "67108865"},
-                               Range{"gateway-threads", "0", "64", "65"},
-                               Range{"max-connections", "1", "1000000", "1000001"},
-                               Range{"max-connections-per-address", "1", "1000000", "1000001"},
-                               Range{"min-bytes-per-second", "1", "1000000000", "1000000001"},
-                               Range{"header-timeout-ms", "100", "600000", "600001"},
-                               Range{"max-header-bytes", "1024", "16384", "16385"},
-                               Range{"max-socket-subscriptions", "1", "100000", "100001"},
-                               Range{"max-socket-commands", "1", "10000", "10001"},
-                               Range{"default-timeout-ms", "1", "60000", "60001"},
-                               Range{"election-timeout-ms", "100", "600000", "600001"}}) {
+    for (const Range& range :
+         {Range{"id", "1", "9223372036854775808", "9223372036854775809"},
+          Range{"snapshot-entries", "1", "1000000000", "1000000001"},
+          Range{"max-value-bytes", "1", "67108864", "67108865"},
+          Range{"gateway-threads", "0", "64", "65"},
+          Range{"max-connections", "1", "1000000", "1000001"},
+          Range{"max-connections-per-address", "1", "1000000", "1000001"},
+          Range{"min-bytes-per-second", "1", "1000000000", "1000000001"},
+          Range{"header-timeout-ms", "100", "600000", "600001"},
+          Range{"max-header-bytes", "1024", "16384", "16385"},
+          Range{"max-socket-subscriptions", "1", "100000", "100001"},
+          Range{"max-socket-commands", "1", "10000", "10001"},
+          Range{"max-long-polls", "1", "1000000", "1000001"},
+          Range{"max-large-body-bytes", "65536", "1099511627776", "1099511627777"},
+          Range{"max-large-body-work-bytes", "65536", "67108864", "67108865"},
+          Range{"default-timeout-ms", "1", "60000", "60001"},
+          Range{"election-timeout-ms", "100", "600000", "600001"}}) {
         const std::string flag = "--" + range.name;
         CAPTURE(flag);
         serve({flag, range.lowest});
