@@ -209,6 +209,7 @@ GatewayOptions App::gateway_options(std::uint64_t files_max) const {
     gateway.buffered_bytes_max /= gateways;
     set_large_body_limits(options_, gateways, gateway);
     gateway.streams.subscriptions_max /= gateways;
+    gateway.streams.queued_bytes_max = options_.max_stream_queue_bytes / gateways;
     return gateway;
 }
 

@@ -4,6 +4,18 @@
 #include <utility>
 
 namespace cairn::server {
+namespace {
+
+// The same message, whose bytes are counted until nobody has it any more.
+SharedMessage counted(SharedMessage message, raft::Counter& bytes) {
+    const StreamMessage* plain = message.get();
+    bytes.add(plain->size());
+    return SharedMessage(plain, [message = std::move(message), &bytes](const StreamMessage*) {
+        bytes.set(bytes.value() - message->size());
+    });
+}
+
+}  // namespace
 
 FannedEvent::FannedEvent(std::shared_ptr<const EventBatch> batch, const fsm::Event& event)
     : batch_(std::move(batch)), event_(event), place_(fsm::Cursor::after(event)) {}
@@ -13,11 +25,13 @@ std::size_t FannedEvent::bytes() const {
            (event_.prev_value ? event_.prev_value->bytes->size() : 0);
 }
 
-const SharedMessage& FannedEvent::message(bool is_watch, StreamEncoding encoding) {
+const SharedMessage& FannedEvent::message(bool is_watch, StreamEncoding encoding,
+                                          StreamStatistics& statistics) {
     SharedMessage& message = messages_[2 * static_cast<std::size_t>(encoding) + (is_watch ? 1 : 0)];
     if (!message) {
-        message = is_watch ? watch_message(event_, batch_->utc_offset_ns, encoding)
-                           : event_message(event_, batch_->utc_offset_ns, encoding);
+        message = counted(is_watch ? watch_message(event_, batch_->utc_offset_ns, encoding)
+                                   : event_message(event_, batch_->utc_offset_ns, encoding),
+                          statistics.queued_bytes);
     }
     return message;
 }
@@ -101,7 +115,8 @@ void FanOut::visit(Topic& topic, Subscription& reader, std::size_t& work) {
     }
     for (; next != waiting.end() && reader.state() == Subscription::State::open; ++next) {
         FannedEvent& event = **next;
-        reader.push(event.event().name, event.message(reader.is_watch(), reader.request().encoding),
+        reader.push(event.event().name,
+                    event.message(reader.is_watch(), reader.request().encoding, statistics_),
                     event.place(), event.applied_ns());
         ++work;
     }

@@ -36,7 +36,9 @@ class FannedEvent {
     const fsm::Cursor& place() const { return place_; }
     std::int64_t applied_ns() const { return batch_->applied_ns; }
     std::size_t bytes() const;
-    const SharedMessage& message(bool is_watch, StreamEncoding encoding);
+    // It counts as queued for as long as anybody has it.
+    const SharedMessage& message(bool is_watch, StreamEncoding encoding,
+                                 StreamStatistics& statistics);
 
  private:
     std::shared_ptr<const EventBatch> batch_;  // which holds the event

@@ -34,6 +34,10 @@ std::size_t method_number(std::string_view method);
 struct StreamStatistics {
     // By StreamRequest::Kind and StreamTransport.
     std::array<std::array<raft::Counter, stream_transport_names.size()>, 2> open{};
+    // Now: messages that wait for readers, each once however many wait for it, and what it costs
+    // to keep them for each reader.
+    raft::Counter queued_bytes;
+    raft::Counter queued_bytes_max;
     raft::Counter messages;
     raft::Counter overflowed;     // ended because the reader was too slow
     raft::Counter gaps;           // told to a reader that resumed too late

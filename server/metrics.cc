@@ -87,6 +87,32 @@ void add_raft(const NodeFigures& node, MetricFamilies& out) {
     out.counter("cairn_raft_applied_entries_total", "Entries applied.", node.applied_entries);
 }
 
+void add_queues(const NodeFigures& node, const GatewayStatisticsList& gateways,
+                MetricFamilies& out) {
+    const auto streams = [&](auto member) {
+        return sum(gateways, [&](const auto& g) -> auto& { return g.streams.*member; });
+    };
+    const std::array<std::tuple<std::string_view, std::uint64_t, std::uint64_t>, 6> queues{{
+        {"writes_queued", node.writes.queued, node.write_limits.held_max},
+        {"writes_committing", node.writes.committing, 0},
+        {"writes_forwarded", node.writes.forwarded, node.write_limits.forwarded_max},
+        {"writes_held_bytes", node.writes.held_bytes, node.write_limits.held_bytes_max},
+        {"reads_waiting", node.waiting_reads, node.waiting_reads_max},
+        {"stream_bytes", streams(&StreamStatistics::queued_bytes),
+         streams(&StreamStatistics::queued_bytes_max)},
+    }};
+    out.begin_gauge("cairn_queue_depth", "What waits in a queue: requests, or bytes.");
+    for (const auto& [name, depth, limit] : queues) {
+        out.add(depth, {{"queue", std::string(name)}});
+    }
+    out.begin_gauge("cairn_queue_limit", "What that queue may hold.");
+    for (const auto& [name, depth, limit] : queues) {
+        if (limit != 0) {
+            out.add(limit, {{"queue", std::string(name)}});
+        }
+    }
+}
+
 void add_work(const NodeFigures& node, MetricFamilies& out) {
     out.histogram("cairn_commit_duration_seconds",
                   "From the proposal of a write to its commit, on the leader.", node.writes.commit);
@@ -105,23 +131,6 @@ void add_work(const NodeFigures& node, MetricFamilies& out) {
         out.add(node.reads[i], {{"consistency", std::string(consistency_names[i])}});
     }
     out.counter("cairn_failed_reads_total", "Reads that could not be served.", node.failed_reads);
-    const std::array<std::tuple<std::string_view, std::uint64_t, std::uint64_t>, 5> queues{{
-        {"writes_queued", node.writes.queued, node.write_limits.held_max},
-        {"writes_committing", node.writes.committing, 0},
-        {"writes_forwarded", node.writes.forwarded, node.write_limits.forwarded_max},
-        {"writes_held_bytes", node.writes.held_bytes, node.write_limits.held_bytes_max},
-        {"reads_waiting", node.waiting_reads, node.waiting_reads_max},
-    }};
-    out.begin_gauge("cairn_queue_depth", "What waits in a queue: requests, or bytes.");
-    for (const auto& [name, depth, limit] : queues) {
-        out.add(depth, {{"queue", std::string(name)}});
-    }
-    out.begin_gauge("cairn_queue_limit", "What that queue may hold.");
-    for (const auto& [name, depth, limit] : queues) {
-        if (limit != 0) {
-            out.add(limit, {{"queue", std::string(name)}});
-        }
-    }
 }
 
 void add_state(const NodeFigures& node, MetricFamilies& out) {
@@ -323,6 +332,7 @@ std::vector<prometheus::MetricFamily> collect_metrics(const NodeFigures& figures
     MetricFamilies out;
     add_raft(figures, out);
     add_work(figures, out);
+    add_queues(figures, gateways, out);
     add_state(figures, out);
     add_disk(figures, out);
     add_links(figures, out);

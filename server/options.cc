@@ -306,6 +306,10 @@ constexpr auto settings = std::to_array<Setting>({
     {"max-socket-commands", SettingKind::number, "N", "128",
      "Commands in work on one WebSocket, 1 to 10000",
      apply_number<&Options::max_socket_commands, 1, 10000>},
+    {"max-stream-queue-bytes", SettingKind::number, "BYTES", "536870912",
+     "What may wait for all slow readers of streams together, 1048576\n"
+     "to 1099511627776",
+     apply_number<&Options::max_stream_queue_bytes, 1048576, (std::uint64_t{1} << 40U)>},
     {"max-long-polls", SettingKind::number, "N", "10000",
      "Reads that wait for a change (?wait=…), 1 to 1000000",
      apply_number<&Options::max_long_polls, 1, 1000000>},

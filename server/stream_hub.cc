@@ -27,7 +27,9 @@ StreamHub::StreamHub(Backend& backend, const StreamLimits& limits, StreamStatist
     : backend_(backend),
       limits_(limits),
       statistics_(statistics),
-      fan_out_(statistics, std::move(schedule)) {
+      fan_out_(statistics, std::move(schedule)),
+      relieve_above_(limits.queued_bytes_max) {
+    statistics_.queued_bytes_max.set(limits_.queued_bytes_max);
     backend_.set_listener(this);
 }
 
@@ -73,6 +75,7 @@ void StreamHub::opened(Subscription& subscription, StreamOpen& answer) {
     entry.topic = &add_reader(subscription);
     count_open(subscription, true);
     subscription.start(answer);
+    relieve();
 }
 
 void StreamHub::unsubscribe(Subscription& subscription) {
@@ -160,9 +163,41 @@ void StreamHub::on_events(const std::shared_ptr<const EventBatch>& batch) {
         put(batch, event);
     }
     fan_out_.start();
+    relieve();
+}
+
+void StreamHub::run_turn() {
+    fan_out_.run();
+    relieve();
+}
+
+// Those who keep the most go first; with some room to spare, so that this is rare. Where that
+// doesn't help, since all keep the same, it is tried again when there is more, or at the next tick.
+void StreamHub::relieve() {
+    const raft::Counter& queued = statistics_.queued_bytes;
+    if (queued.value() <= relieve_above_) {
+        return;
+    }
+    std::vector<std::pair<std::size_t, Subscription*>> readers;
+    for (const auto& [subscription, entry] : subscriptions_) {
+        if (subscription->has_next()) {
+            readers.emplace_back(subscription->queued_bytes(), subscription);
+        }
+    }
+    std::sort(readers.begin(), readers.end(), std::greater<>());
+    const std::size_t margin = limits_.queued_bytes_max / 8;
+    for (const auto& [bytes, reader] : readers) {
+        if (queued.value() <= limits_.queued_bytes_max - margin) {
+            break;
+        }
+        reader->give_up();
+    }
+    relieve_above_ = std::max(limits_.queued_bytes_max, queued.value() + margin);
 }
 
 void StreamHub::tick(std::chrono::steady_clock::time_point now) {
+    relieve_above_ = limits_.queued_bytes_max;
+    relieve();
     const std::chrono::milliseconds interval(limits_.progress_interval_ms);
     const fsm::Cursor newest{applied_index_};
     SharedMessage at_newest[2];

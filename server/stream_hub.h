@@ -46,7 +46,7 @@ class StreamHub : public EventListener {
 
     void on_events(const std::shared_ptr<const EventBatch>& batch) override;
 
-    void run_turn() { fan_out_.run(); }
+    void run_turn();
 
     // Tells quiet streams how far they have come. To be called a few times per second.
     void tick(std::chrono::steady_clock::time_point now);
@@ -65,6 +65,7 @@ class StreamHub : public EventListener {
     void remove_reader(Subscription& subscription, Topic& topic);
     void count_open(const Subscription& subscription, bool opened);
     void put(const std::shared_ptr<const EventBatch>& batch, const fsm::Event& event);
+    void relieve();
 
     Backend& backend_;
     StreamLimits limits_;
@@ -76,6 +77,7 @@ class StreamHub : public EventListener {
     // How many prefixes of each length there are: the lengths to try on a name. Sorted.
     std::vector<std::pair<std::size_t, std::size_t>> prefix_lengths_;
     fsm::Index applied_index_ = 0;  // of the newest batch
+    std::size_t relieve_above_;     // queued bytes
 };
 
 }  // namespace cairn::server

@@ -39,6 +39,10 @@ Subscription::Subscription(StreamRequest request, const StreamLimits& limits,
       statistics_(statistics),
       cursor_(request_.cursor) {}
 
+Subscription::~Subscription() {
+    count_bytes(0, own_bytes_);
+}
+
 void Subscription::start(StreamOpen& answer) {
     const fsm::Cursor applied{answer.applied_index};
     utc_offset_ns_ = answer.utc_offset_ns;
@@ -71,6 +75,7 @@ void Subscription::start(StreamOpen& answer) {
     if (owed_.empty() && !request_.is_continued) {
         owed_.emplace_back(Unchanged{seen_});
     }
+    count_owed();
     signal();
 }
 
@@ -140,6 +145,7 @@ SharedMessage Subscription::next() {
             newest_.erase(front.name);
         }
         queue_bytes_ -= front.message->size();
+        count_bytes(0, front.own_bytes());
         message = std::move(front.message);
         count_lag(front.applied_ns);
         cursor_ = front.place;
@@ -157,14 +163,14 @@ void Subscription::push(std::string_view name, SharedMessage message, const fsm:
     if (is_watch() && !request_.prefix) {
         const bool had_value = !queue_.empty() && queue_.back().applied_ns != 0;
         statistics_.conflated.add(had_value ? 1 : 0);
-        queue_.clear();
-        queue_bytes_ = 0;
+        clear_queue();
     } else if (conflates_names) {
         // A newer value goes to the end, not to the older one's place: cursors never step back.
         const auto found = newest_.find(name);
         if (found != newest_.end()) {
             const auto older = found->second;
             queue_bytes_ -= older->message->size();
+            count_bytes(0, older->own_bytes());
             newest_.erase(found);
             queue_.erase(older);
             statistics_.conflated.add();
@@ -199,6 +205,7 @@ void Subscription::append(std::string_view name, SharedMessage message, const fs
     }
     queue_bytes_ += message->size();
     queue_.push_back(Queued{std::string(name), std::move(message), place, applied_ns});
+    count_bytes(queue_.back().own_bytes(), 0);
     if (!name.empty()) {
         newest_.emplace(queue_.back().name, std::prev(queue_.end()));
     }
@@ -212,19 +219,65 @@ void Subscription::lose_history() {
     }
 }
 
+void Subscription::give_up() {
+    if (state_ == State::overflowed && owed_.size() - owed_taken_ <= 1) {
+        return;  // it has nothing more to give
+    }
+    if (owed_taken_ < owed_.size()) {
+        std::vector<Owed> next;
+        next.push_back(std::move(owed_[owed_taken_]));
+        forget_owed();
+        owed_ = std::move(next);
+        count_owed();
+    }
+    overflow();
+}
+
 void Subscription::overflow() {
     statistics_.overflowed.add();
     state_ = State::overflowed;
+    clear_queue();
+    signal();
+}
+
+void Subscription::clear_queue() {
     newest_.clear();
     queue_.clear();
     queue_bytes_ = 0;
-    signal();
+    count_bytes(owed_bytes_, own_bytes_);
+}
+
+// In a list, and by its name.
+std::size_t Subscription::Queued::own_bytes() const {
+    constexpr std::size_t list_bytes = sizeof(Queued) + 2 * sizeof(void*);
+    constexpr std::size_t by_name_bytes = 8 * sizeof(void*);
+    return name.empty() ? list_bytes : list_bytes + by_name_bytes + name.size();
+}
+
+void Subscription::count_bytes(std::size_t added, std::size_t removed) {
+    own_bytes_ += added - removed;
+    raft::Counter& all = statistics_.queued_bytes;
+    all.set(all.value() + added - removed);
+}
+
+// Not the values, which are the state machine's or the history's, at least at first.
+void Subscription::count_owed() {
+    owed_bytes_ = owed_.size() * sizeof(Owed);
+    for (const Owed& owed : owed_) {
+        if (const auto* replayed = std::get_if<Replayed>(&owed)) {
+            owed_bytes_ += replayed->event.name.size();
+        } else if (const auto* present = std::get_if<Present>(&owed)) {
+            owed_bytes_ += present->item.name.size();
+        }
+    }
+    count_bytes(owed_bytes_, 0);
 }
 
 // With its memory: most streams have nothing to say most of the time.
 void Subscription::forget_owed() {
     std::vector<Owed>().swap(owed_);
     owed_taken_ = 0;
+    count_bytes(0, std::exchange(owed_bytes_, 0));
 }
 
 void Subscription::signal() {

@@ -6,7 +6,8 @@
 // sent twice. Whoever stops after a message and resumes from its cursor misses nothing. There is
 // always a first message, which says that the subscription stands.
 // The queue is bounded. A watch keeps only the newest value per name; a queue that overflows all
-// the same is emptied, and the subscription ends as `overflowed` once what it owes is taken.
+// the same is emptied, and the subscription ends as `overflowed` once what it owes is taken. When
+// all subscriptions together keep too much, the hub makes those give up that keep the most.
 //
 // What the opening owes is rendered when it is taken, so that it shares its bytes with the state
 // machine; what happens later is rendered once by the hub and shared by all subscriptions. This
@@ -39,6 +40,7 @@ namespace cairn::server {
 struct StreamLimits {
     std::size_t subscriptions_max = 20'000;
     // Per subscription, of what happened since it was opened and is not yet sent.
+    std::size_t queued_bytes_max = std::size_t{512} << 20;  // of all, as the statistics count it
     std::size_t events_queue_messages_max = 4096;
     std::size_t events_queue_bytes_max = std::size_t{8} << 20;
     std::size_t watch_queue_names_max = 65'536;
@@ -60,6 +62,9 @@ class Subscription {
     };
 
     Subscription(StreamRequest request, const StreamLimits& limits, StreamStatistics& statistics);
+    ~Subscription();
+    Subscription(const Subscription&) = delete;
+    Subscription& operator=(const Subscription&) = delete;
 
     const StreamRequest& request() const { return request_; }
     bool is_watch() const { return request_.kind == StreamRequest::Kind::watch; }
@@ -87,6 +92,10 @@ class Subscription {
     void fail(Failure failure);
     // Events that this stream was to tell are missing: it ends as one that overflowed does.
     void lose_history();
+    // Ends it as one that overflowed; of what it owes one message stays, so that it gets on.
+    void give_up();
+    // What it costs to keep what waits for it, and the messages.
+    std::size_t queued_bytes() const { return own_bytes_ + queue_bytes_; }
     // Whether an event at this place is new to this stream.
     bool wants(const fsm::Cursor& place) const { return state_ == State::open && seen_ < place; }
     // `applied_ns` is when that happened, by the replica's clock.
@@ -124,6 +133,8 @@ class Subscription {
         SharedMessage message;
         fsm::Cursor place;
         std::int64_t applied_ns = 0;  // 0: it tells of nothing that happened
+
+        std::size_t own_bytes() const;  // without the message, which others may have, too
     };
 
     void owe_present(std::vector<fsm::ListItem>& present, const fsm::Cursor* all_but_last,
@@ -133,7 +144,10 @@ class Subscription {
                 std::int64_t applied_ns);
     void count_lag(std::int64_t applied_ns);
     void overflow();
+    void clear_queue();
+    void count_owed();
     void forget_owed();
+    void count_bytes(std::size_t added, std::size_t removed);
     void signal();
 
     StreamRequest request_;
@@ -148,10 +162,12 @@ class Subscription {
 
     std::vector<Owed> owed_;
     std::size_t owed_taken_ = 0;
+    std::size_t owed_bytes_ = 0;
     std::int64_t utc_offset_ns_ = 0;
 
     std::list<Queued> queue_;
-    std::size_t queue_bytes_ = 0;
+    std::size_t queue_bytes_ = 0;  // of the messages
+    std::size_t own_bytes_ = 0;    // of what is owed, and of the queue without the messages
     // Watch of a prefix: the waiting message per name. order-free: iterated nowhere.
     std::unordered_map<std::string_view, std::list<Queued>::iterator, fsm::NameHash> newest_;
 };

@@ -30,9 +30,13 @@ fsm::Event event_at(const std::string& name, fsm::Index index, std::size_t bytes
 
 // The hub's event loop is the test: turns are taken when it says so.
 struct Bench : Backend {
+    explicit Bench(const StreamLimits& limits = {})
+        : hub(*this, limits, statistics, [this] { ++turns_asked_for; }) {}
+
     void submit(std::shared_ptr<Operation> operation) override { (void)operation; }
     void open_stream(std::shared_ptr<StreamOpen> open) override {
         open->applied_index = index;
+        open->present = present;
         open->on_done();
     }
     void set_listener(EventListener* listener) override { (void)listener; }
@@ -87,7 +91,8 @@ struct Bench : Backend {
     StreamStatistics statistics;
     fsm::Index index = 1;
     int turns_asked_for = 0;
-    StreamHub hub{*this, {}, statistics, [this] { ++turns_asked_for; }};
+    std::vector<fsm::ListItem> present;
+    StreamHub hub;
 };
 
 Indexes take(Subscription& subscription) {
@@ -336,6 +341,104 @@ TEST_CASE("fan out: streams whose history is lost end, wherever an event was on 
         CHECK_FALSE(reader->has_next());
     }
     CHECK(take(*next) == Indexes{3});
+}
+
+TEST_CASE("stream queues: a message counts once for all who wait, and until the last has it") {
+    Bench bench;
+    const raft::Counter& queued = bench.statistics.queued_bytes;
+    CHECK(bench.statistics.queued_bytes_max.value() == StreamLimits().queued_bytes_max);
+    {
+        const auto readers = bench.subscribe_many(10, Kind::events, "a");
+        const auto watches = bench.subscribe_many(10, Kind::watch, "", true);
+        CHECK(queued.value() == 0);
+        bench.publish({"a"}, 10'000);
+        bench.run();
+        CHECK(queued.value() > 20'000);  // an event and a value
+        CHECK(queued.value() < 30'000);
+        bench.publish({"a"}, 10'000);
+        bench.run();
+        CHECK(queued.value() > 30'000);  // the older value was left out
+        CHECK(queued.value() < 40'000);
+        for (const auto& watch : watches) {
+            take(*watch);
+        }
+        CHECK(queued.value() < 25'000);
+        SharedMessage on_its_way;
+        for (const auto& reader : readers) {
+            on_its_way = reader->next();
+        }
+        CHECK(queued.value() > 20'000);
+        on_its_way.reset();
+        CHECK(queued.value() < 15'000);
+    }
+    // The hub still knows its subscriptions, with what waits for them.
+    CHECK(queued.value() > 10'000);
+}
+
+TEST_CASE("stream queues: those who keep the most give up first, the others keep all") {
+    StreamLimits limits;
+    limits.queued_bytes_max = 100'000;
+    Bench bench(limits);
+    const raft::Counter& queued = bench.statistics.queued_bytes;
+    const auto large = bench.subscribe(Kind::events, "a");
+    const auto quick = bench.subscribe(Kind::events, "a");
+    const auto small = bench.subscribe(Kind::events, "b");
+    bench.publish({"b", "b"}, 5'000);
+    std::size_t heard = 0;
+    for (int i = 0; i < 12; ++i) {
+        CHECK(large->state() ==
+              (i < 9 ? Subscription::State::open : Subscription::State::overflowed));
+        bench.publish({"a"}, 10'000);
+        heard += take(*quick).size();
+        CHECK(queued.value() <= limits.queued_bytes_max);
+    }
+    CHECK(heard == 12);
+    CHECK(large->cursor() == fsm::Cursor{1});
+    CHECK_FALSE(large->has_next());
+    CHECK(take(*small) == Indexes{2, 3});
+    CHECK(bench.statistics.overflowed.value() == 1);
+}
+
+TEST_CASE("stream queues: many who wait for the same all go, when that is what it takes") {
+    StreamLimits limits;
+    limits.queued_bytes_max = 100'000;
+    Bench bench(limits);
+    const auto readers = bench.subscribe_many(200, Kind::events, "a");
+    for (int i = 0; i < 30; ++i) {
+        bench.publish({"a"}, 10'000);
+        bench.run();
+        CHECK(bench.statistics.queued_bytes.value() <= limits.queued_bytes_max);
+    }
+    for (const auto& reader : readers) {
+        CHECK(reader->state() == Subscription::State::overflowed);
+    }
+}
+
+TEST_CASE("stream queues: what an opening owes counts, and who gives it up gets on by a message") {
+    StreamLimits limits;
+    limits.queued_bytes_max = 100'000;
+    Bench bench(limits);
+    bench.index = 5000;
+    for (fsm::Index index = 1; index <= 2000; ++index) {
+        bench.present.push_back({"p" + std::to_string(index), event_at("p", index).value});
+    }
+    StreamRequest request;
+    request.name = "p";
+    request.prefix = true;
+    const auto watch = bench.hub.subscribe(request);
+    CHECK(bench.statistics.queued_bytes.value() <= limits.queued_bytes_max);
+    CHECK(watch->next());
+    CHECK(watch->cursor() == fsm::Cursor{1});
+    CHECK_FALSE(watch->next());
+    CHECK(watch->state() == Subscription::State::overflowed);
+    bench.hub.unsubscribe(*watch);
+    CHECK(bench.statistics.queued_bytes.value() == 0);
+    // Where there is room it gets all.
+    bench.present.resize(100);
+    const auto next = bench.hub.subscribe(request);
+    CHECK(bench.statistics.queued_bytes.value() > 100 * sizeof(fsm::ListItem));
+    CHECK(take(*next).size() == 100);
+    CHECK(bench.statistics.queued_bytes.value() == 0);
 }
 
 }  // namespace cairn::server

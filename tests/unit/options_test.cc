@@ -112,6 +112,7 @@ std::vector<Example> examples() {
             {"max-message-bytes", "126", "126"},
             {"max-socket-subscriptions", "8", "8"},
             {"max-socket-commands", "9", "9"},
+            {"max-stream-queue-bytes", "1048577", "1048577"},
             {"max-long-polls", "10", "10"},
             {"max-large-body-bytes", "65537", "65_537"},
             {"max-large-body-work-bytes", "65538", "65538"},
@@ -154,6 +155,7 @@ ServeOptions expected_of_examples() {
     options.max_message_bytes = 126;
     options.max_socket_subscriptions = 8;
     options.max_socket_commands = 9;
+    options.max_stream_queue_bytes = 1048577;
     options.max_long_polls = 10;
     options.max_large_body_bytes = 65537;
     options.max_large_body_work_bytes = 65538;
