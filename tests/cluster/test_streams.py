@@ -2,6 +2,8 @@
 import time
 
 import cluster as harness
+import metrics
+from client import wait_until
 
 
 def streams(cluster, path, **options):
@@ -69,6 +71,50 @@ def test_a_slow_event_reader_is_bounded(cluster, name):
     assert told, "800 events of 64 KiB were queued for one reader"
     until_told = indexes[:len(seen)]
     assert slow.close_code is None or seen == until_told, "events are missing before the close"
+
+
+def test_slow_readers_together_are_bounded(make_cluster, name):
+    """Thirty that read nothing, each within its own bounds: those for whom the most waits are given up; who reads
+    gets all, and so do those over HTTP once they read."""
+    limit = 2 << 20
+    node = make_cluster(size=1, options=("--max-stream-queue-bytes", str(limit))).nodes[0]
+    client = node.client()
+    client.put(f"{name}/0", "x" * 100)
+    count, slow = 300, []
+    for i in range(30):
+        transport = ("websocket", "sse", "ndjson")[i % 3]
+        slow.append(node.stream(f"/v1/events/{name}/?prefix=true", transport=transport, receive_buffer=4096))
+        assert slow[-1].receive()["type"] == "subscribed"
+    quick = node.stream(f"/v1/events/{name}/?prefix=true")
+    quick.receive()
+    most, indexes = 0, []
+    for i in range(count):
+        index = client.put(f"{name}/{i}", "x" * 50000).json["index"]
+        indexes.append(index)
+        event = quick.next(10.0 * harness.slowness)
+        assert event["index"] == index, event
+        if i % 10 == 0:
+            families = metrics.of(node)
+            most = max(most, families["cairn_queue_depth"].value(queue="stream_bytes"))
+            assert families["cairn_queue_limit"].value(queue="stream_bytes") == limit
+    # Beside it there may be what each socket is being sent: 64 KiB and a message.
+    assert limit / 2 < most < limit + 30 * (120 << 10), most
+    assert metrics.of(node)["cairn_stream_overflows_total"].value() >= 10
+    for stream in slow[:3]:
+        seen = []
+        while len(seen) < count:
+            message = stream.receive(10.0 * harness.slowness)
+            if message is None:
+                assert stream is slow[0] and stream.close_code == 1013, stream.close_code
+                stream = node.stream(f"/v1/events/{name}/?prefix=true", cursor=stream.cursor)
+                slow.append(stream)
+            elif message["type"] not in ("progress", "subscribed"):
+                seen.append(message["index"])
+        assert seen == indexes
+    for stream in (quick, *slow):
+        stream.close()
+    wait_until(lambda: metrics.of(node)["cairn_queue_depth"].value(queue="stream_bytes") == 0, 10,
+               "nothing is left of streams that were closed")
 
 
 def test_streams_are_closed_with_1001_at_shutdown(make_cluster, name):
