@@ -70,6 +70,7 @@ struct Bench : Backend {
             batch->events.push_back(event_at(name, ++index, bytes));
         }
         batch->applied_index = index;
+        batch->applied_ns = 1;
         hub.on_events(batch);
     }
 
