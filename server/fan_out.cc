@@ -17,8 +17,11 @@ SharedMessage counted(SharedMessage message, raft::Counter& bytes) {
 
 }  // namespace
 
-FannedEvent::FannedEvent(std::shared_ptr<const EventBatch> batch, const fsm::Event& event)
-    : batch_(std::move(batch)), event_(event), place_(fsm::Cursor::after(event)) {}
+FannedEvent::FannedEvent(const EventBatch& batch, const fsm::Event& event)
+    : event_(event),
+      place_(fsm::Cursor::after(event)),
+      utc_offset_ns_(batch.utc_offset_ns),
+      applied_ns_(batch.applied_ns) {}
 
 std::size_t FannedEvent::bytes() const {
     return event_.name.size() + event_.value.bytes->size() +
@@ -29,8 +32,8 @@ const SharedMessage& FannedEvent::message(bool is_watch, StreamEncoding encoding
                                           StreamStatistics& statistics) {
     SharedMessage& message = messages_[2 * static_cast<std::size_t>(encoding) + (is_watch ? 1 : 0)];
     if (!message) {
-        message = counted(is_watch ? watch_message(event_, batch_->utc_offset_ns, encoding)
-                                   : event_message(event_, batch_->utc_offset_ns, encoding),
+        message = counted(is_watch ? watch_message(event_, utc_offset_ns_, encoding)
+                                   : event_message(event_, utc_offset_ns_, encoding),
                           statistics.queued_bytes);
     }
     return message;

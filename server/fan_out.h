@@ -30,20 +30,21 @@ namespace cairn::server {
 // An event on its way to the subscriptions. Each is rendered for the first who wants it so.
 class FannedEvent {
  public:
-    FannedEvent(std::shared_ptr<const EventBatch> batch, const fsm::Event& event);
+    FannedEvent(const EventBatch& batch, const fsm::Event& event);
 
     const fsm::Event& event() const { return event_; }
     const fsm::Cursor& place() const { return place_; }
-    std::int64_t applied_ns() const { return batch_->applied_ns; }
+    std::int64_t applied_ns() const { return applied_ns_; }
     std::size_t bytes() const;
     // It counts as queued for as long as anybody has it.
     const SharedMessage& message(bool is_watch, StreamEncoding encoding,
                                  StreamStatistics& statistics);
 
  private:
-    std::shared_ptr<const EventBatch> batch_;  // which holds the event
-    const fsm::Event& event_;
+    fsm::Event event_;  // not all of its batch
     fsm::Cursor place_;
+    std::int64_t utc_offset_ns_;
+    std::int64_t applied_ns_;
     std::array<SharedMessage, 4> messages_;
 };
 
@@ -72,7 +73,7 @@ class Topic {
 class FanOut {
  public:
     // Pushes of a turn, and one more for each visit; the last visit is made in full.
-    static constexpr std::size_t work_per_turn = 64;
+    static constexpr std::size_t work_per_turn = 16;
     static constexpr std::size_t waiting_events_max = 256;
     static constexpr std::size_t waiting_bytes_max = std::size_t{8} << 20;
 
@@ -86,8 +87,6 @@ class FanOut {
     void run();
     // What waits there goes to nobody: the topic has no readers any more, or they have ended.
     void forget(Topic& topic);
-
-    bool empty() const { return active_.empty(); }
 
  private:
     void turn();

@@ -33,7 +33,7 @@ class Sender {
 
 class SendTurns {
  public:
-    static constexpr std::size_t sends_per_turn = 32;
+    static constexpr std::size_t sends_per_turn = 8;
 
     // `schedule` makes run() be called, once, later, from the event loop.
     explicit SendTurns(std::function<void()> schedule) : schedule_(std::move(schedule)) {}

@@ -134,7 +134,7 @@ void StreamHub::remove_reader(Subscription& subscription, Topic& topic) {
     }
 }
 
-void StreamHub::put(const std::shared_ptr<const EventBatch>& batch, const fsm::Event& event) {
+void StreamHub::put(const EventBatch& batch, const fsm::Event& event) {
     std::shared_ptr<FannedEvent> fanned;
     const auto give = [&](Topic& topic) {
         if (!fanned) {
@@ -160,7 +160,7 @@ void StreamHub::on_events(const std::shared_ptr<const EventBatch>& batch) {
         return;
     }
     for (const fsm::Event& event : batch->events) {
-        put(batch, event);
+        put(*batch, event);
     }
     fan_out_.start();
     relieve();

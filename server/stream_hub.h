@@ -64,7 +64,7 @@ class StreamHub : public EventListener {
     Topic& add_reader(Subscription& subscription);
     void remove_reader(Subscription& subscription, Topic& topic);
     void count_open(const Subscription& subscription, bool opened);
-    void put(const std::shared_ptr<const EventBatch>& batch, const fsm::Event& event);
+    void put(const EventBatch& batch, const fsm::Event& event);
     void relieve();
 
     Backend& backend_;
