@@ -226,7 +226,7 @@ TEST_CASE("http session: a body that is announced too large is refused before it
 
 TEST_CASE("http session: a page sees also what is answered before its request is complete") {
     GatewayOptions options = quick_options();
-    options.api.allowed_origins = {"https://a.example"};
+    options.api.origins.configured = {"https://a.example"};
     options.body_timeout_ms = 100;
     for (const std::string rest : {"Content-Length: 99999999\r\n\r\n", "Content-Length: 5\r\n\r\nx",
                                    "Transfer-Encoding: chunked\r\n\r\nx\r\n"}) {

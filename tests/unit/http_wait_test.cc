@@ -215,7 +215,7 @@ TEST_CASE("large bodies: those who can't wait, or wait for too long, are told") 
     }
     GatewayOptions options = narrow_options(reading);
     options.large_body_wait_ms = 100;
-    options.api.allowed_origins = {"https://app.example"};
+    options.api.origins.configured = {"https://app.example"};
     const std::string origin = "Origin: https://app.example\r\n";
     GatewayFixture fixture(options);
     const std::string body(large, 'x');
