@@ -91,6 +91,18 @@ export async function openPage(browser, url, allowed_origins, options = {}) {
   return { page, faults, context };
 }
 
+/** A page of that cluster; `close` fails when anything was wrong with it. */
+export async function open(browser, cluster, hash = "", options = {}) {
+  const opened = await openPage(browser, `${cluster.base}/${hash}`, Object.values(cluster.bases), options);
+  const close = async () => {
+    await opened.context.close();
+    equal(opened.faults.join("\n"), "", "faults of the page");
+  };
+  return { page: opened.page, close };
+}
+
+export const row = (page, name) => page.locator(".virtual-row", { hasText: name });
+
 const cases = [];
 
 export function scenario(name, run) {

@@ -7,9 +7,10 @@ import {
   clusterOf,
   equal,
   good,
-  openPage,
+  open,
   put,
   remove,
+  row,
   runScenarios,
   scenario,
   slowness,
@@ -20,17 +21,6 @@ import { takeScreenshots } from "./screenshots.mjs";
 import "./units.mjs";
 
 const axe_source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-async function open(browser, cluster, hash = "", options = {}) {
-  const opened = await openPage(browser, `${cluster.base}/${hash}`, Object.values(cluster.bases), options);
-  const close = async () => {
-    await opened.context.close();
-    equal(opened.faults.join("\n"), "", "faults of the page");
-  };
-  return { page: opened.page, close };
-}
-
-const row = (page, name) => page.locator(".virtual-row", { hasText: name });
 
 scenario("the members are shown, with who leads", async (browser) => {
   const cluster = await startCluster();
