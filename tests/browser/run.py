@@ -10,6 +10,7 @@ TypeScript's check as well. With --screenshots one picture of each view is writt
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -50,8 +51,12 @@ class Nodes:
             self.cluster = clusters.Cluster(request.get("nodes", 3))
             self.cluster.start()
             return {"bases": {node.id: f"http://127.0.0.1:{node.http_port}" for node in self.cluster.nodes}}
-        assert verb in ("kill", "start", "pause", "resume"), verb
-        getattr(self.cluster.node(request["node"]), verb)()
+        assert verb in ("kill", "start", "pause", "resume", "wipe"), verb
+        node = self.cluster.node(request["node"])
+        if verb == "wipe":
+            shutil.rmtree(node.data_dir)
+        else:
+            getattr(node, verb)()
         return {}
 
     def end(self):

@@ -18,6 +18,7 @@ import {
   until,
 } from "./harness.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
+import "./scenarios_connection.mjs";
 import "./units.mjs";
 
 const axe_source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");

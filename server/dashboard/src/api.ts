@@ -4,6 +4,8 @@ export interface Member {
   id: number;
   raft: string;
   http?: string;
+  /** Of its data directory. */
+  disk_id?: string;
   role: "voter" | "learner";
   state: string;
   match_index?: number;

@@ -49,6 +49,25 @@ function ConnectionBadge() {
   );
 }
 
+/** What only a new page can mend. Without a dialog that somebody works in, other data is not left standing. */
+function ReloadNotice() {
+  const { replaced, barred } = useStore(connection);
+  useEffect(() => {
+    if (replaced && !document.querySelector("dialog[open]")) location.reload();
+  }, [replaced]);
+  if (!replaced && barred.size === 0) return null;
+  return (
+    <p class="warn" role="status">
+      {replaced
+        ? "The nodes have other data than when this page was loaded: what it shows is gone. "
+        : `This page may not speak with ${[...barred].join(", ")}: it was loaded before they came. `}
+      <button type="button" onClick={() => location.reload()}>
+        Reload
+      </button>
+    </p>
+  );
+}
+
 export function App() {
   const here = useStore(place);
   const state = useStore(connection);
@@ -90,6 +109,7 @@ export function App() {
         </button>
       </header>
       <div role="alert">{bad && <p class="trouble">{bad}</p>}</div>
+      <ReloadNotice />
       <main id="main" tabIndex={-1}>
         {here.view === "cluster" && <ClusterView />}
         {here.view === "values" && <ValuesView place={here} />}

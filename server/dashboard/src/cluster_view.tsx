@@ -111,12 +111,14 @@ export function ClusterView() {
   const [asked, setAsked] = useState<Asked | null>(null);
   if (!cluster) return <p class="empty">{status === "lost" ? "No node answers." : "Asking the cluster …"}</p>;
   const newest = points[points.length - 1]?.nodes;
+  // What is old doesn't go on.
+  const then = status === "connected" ? now : answered_at_ms;
   const close = () => setAsked(null);
   const common = { base, cluster, onClose: close };
   return (
     <section aria-label="Cluster" class={status === "connected" ? "" : "old"}>
       {status !== "connected" && <p class="warn">As of {clock(answered_at_ms)}, {span(now - answered_at_ms)} ago.</p>}
-      <Headline cluster={cluster} now={now} onAsk={setAsked} />
+      <Headline cluster={cluster} now={then} onAsk={setAsked} />
       <div class="cards">
         {cluster.members.map((member) => (
           <MemberCard
@@ -125,7 +127,7 @@ export function ClusterView() {
             cluster={cluster}
             own={views.get(member.id)}
             figures={newest?.get(member.id)}
-            now={now}
+            now={then}
             onLead={() => setAsked({ what: "lead", member })}
             onRemove={() => setAsked({ what: "remove", member })}
           />

@@ -14,6 +14,10 @@ export interface ConnectionState {
   answered_at_ms: number;
   /** What every member that could be reached said about itself, by id. */
   views: Map<number, Cluster>;
+  /** Members that this page may not speak with: its policy is as old as its loading. */
+  barred: ReadonlySet<string>;
+  /** The nodes have other data now than when the page was loaded: nothing that it shows holds any more. */
+  replaced: boolean;
 }
 
 const poll_interval_ms = 1000;
@@ -27,9 +31,19 @@ export const connection = new Store<ConnectionState>({
   cluster: null,
   answered_at_ms: 0,
   views: new Map(),
+  barred: new Set(),
+  replaced: false,
 });
 
-/** Whether this member is the one that the page was loaded from or speaks with. */
+document.addEventListener("securitypolicyviolation", (event) => {
+  if (event.effectiveDirective !== "connect-src") return;
+  const { barred } = connection.get();
+  connection.update({ barred: new Set([...barred, new URL(event.blockedURI).host]) });
+});
+
+/** Aborted when the page goes over to another node: nobody waits for the one that is gone. */
+let left = new AbortController();
+
 function baseOf(address: string): string {
   return `${location.protocol}//${address}`;
 }
@@ -56,14 +70,11 @@ function learnMembers(cluster: Cluster): void {
   }
 }
 
-async function fetchWithin(url: string, timeout_ms: number, init: RequestInit = {}): Promise<Response> {
-  const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), timeout_ms);
-  try {
-    return await fetch(url, { ...init, signal: abort.signal, cache: "no-store" });
-  } finally {
-    clearTimeout(timer);
-  }
+/** The time counts until the body is read: an answer can stall anywhere. */
+function fetchWithin(url: string, timeout_ms: number, init: RequestInit = {}): Promise<Response> {
+  const late = AbortSignal.timeout(timeout_ms);
+  const signal = init.signal ? AbortSignal.any([init.signal, late]) : late;
+  return fetch(url, { ...init, signal, cache: "no-store" });
 }
 
 async function askCluster(base: string): Promise<Cluster> {
@@ -72,26 +83,54 @@ async function askCluster(base: string): Promise<Cluster> {
   return (await response.json()) as Cluster;
 }
 
-/** The first of the known nodes that answers, those that are ready before others. */
-async function findNode(): Promise<void> {
-  let fallback: [string, Cluster] | null = null;
-  const current = connection.get().base;
-  for (const base of [current, ...known.filter((other) => other !== current)]) {
-    try {
-      const cluster = await askCluster(base);
-      if (cluster.ready) return accept(base, cluster);
-      fallback ??= [base, cluster];
-    } catch {
-      // The next one, then.
-    }
-  }
-  if (fallback) return accept(...fallback);
-  connection.update({ status: "lost" });
+interface Answer {
+  base: string;
+  cluster: Cluster;
 }
 
-function accept(base: string, cluster: Cluster): void {
+/** Goes over to the first of the known nodes that is ready, or to one that answers at least. `own`: what the present one said. */
+async function findNode(own: Answer | null): Promise<void> {
+  const { base: present, barred } = connection.get();
+  const asked = known
+    .filter((base) => base !== present && !barred.has(new URL(base).host))
+    .map(async (base): Promise<Answer> => ({ base, cluster: await askCluster(base) }));
+  const ready = asked.map(async (answer) => {
+    if (!(await answer).cluster.ready) throw new Error("not ready");
+    return answer;
+  });
+  let found = own;
+  try {
+    found = await Promise.any(ready);
+  } catch {
+    if (!found) {
+      const answers = await Promise.allSettled(asked);
+      found = answers.find((answer) => answer.status === "fulfilled")?.value ?? null;
+    }
+  }
+  if (found) accept(found);
+  else connection.update({ status: "lost" });
+}
+
+let disks: string[] = [];
+
+/** Data directories have ids of their own: with none of those that were here, these are other nodes at the same place. */
+function isReplaced(cluster: Cluster): boolean {
+  const now = cluster.members.flatMap(({ disk_id }) => (disk_id ? [disk_id] : []));
+  if (now.length === 0) return false;
+  const before = disks;
+  disks = now;
+  return before.length > 0 && !now.some((id) => before.includes(id));
+}
+
+function accept({ base, cluster }: Answer): void {
+  const before = connection.get();
   learnMembers(cluster);
-  connection.update({ base, cluster, status: "connected", answered_at_ms: Date.now() });
+  if (before.base !== base) {
+    left.abort();
+    left = new AbortController();
+  }
+  const replaced = isReplaced(cluster) || before.replaced;
+  connection.update({ base, cluster, replaced, status: "connected", answered_at_ms: Date.now() });
 }
 
 /** What the other members say of themselves, for the map. Those that don't answer are left out. */
@@ -99,7 +138,7 @@ async function askOthers(cluster: Cluster): Promise<void> {
   const views = new Map([[cluster.node, cluster]]);
   await Promise.all(
     cluster.members.map(async (member) => {
-      if (member.id === cluster.node || !member.http) return;
+      if (member.id === cluster.node || !member.http || connection.get().barred.has(member.http)) return;
       try {
         views.set(member.id, await askCluster(baseOf(member.http)));
       } catch {
@@ -115,11 +154,11 @@ async function poll(): Promise<void> {
   try {
     const cluster = await askCluster(base);
     // A node that isn't ready can't say whether anybody else is.
-    if (cluster.ready) accept(base, cluster);
-    else await findNode();
+    if (cluster.ready) accept({ base, cluster });
+    else await findNode({ base, cluster });
   } catch {
     if (connection.get().status === "connected") connection.update({ status: "connecting" });
-    await findNode();
+    await findNode(null);
   }
   const { status, cluster } = connection.get();
   if (status === "connected" && cluster) await askOthers(cluster);
@@ -140,13 +179,17 @@ export function startPolling(): () => void {
   };
 }
 
-/** Sends a request to the node in use. ApiError when the node refused it, another error when it could not be asked. */
+/**
+ * Sends a request to the node in use. ApiError when the node refused it, another error when it could not be asked or did
+ * not answer before the page went over to another one.
+ */
 export async function send(request: ApiRequest): Promise<Response> {
   const { base } = connection.get();
   const response = await fetchWithin(base + request.path, request_timeout_ms, {
     method: request.method,
     headers: request.headers,
     body: request.body,
+    signal: left.signal,
   });
   if (response.ok) return response;
   let problem: Problem = { status: response.status, code: "INTERNAL", title: response.statusText };

@@ -71,6 +71,7 @@ export function startChangeLog(): () => void {
     for (const id of restarted(views, state.views)) note(`Node ${id} was started anew`, false);
     for (const [id, view] of state.views) views.set(id, view);
     if (state.status === "lost" && status !== "lost") note("No node answers", true);
+    if (state.status === "connected" && status === "lost") note(`Node ${state.cluster?.node} answers again`, false);
     status = state.status;
     if (!state.cluster || state.cluster === last) return;
     if (base && state.base !== base) note(`This page speaks with node ${state.cluster.node} now`, false);

@@ -34,7 +34,10 @@ export function MemberCard({ member, cluster, own, figures, now, onLead, onRemov
   const leads = member.id === cluster.leader;
   const silent = member.id !== cluster.node && !own && isSilent(member);
   const applied = own?.applied_index;
-  const lag = applied === undefined ? member.lag : Math.max(0, cluster.commit_index - applied);
+  // A leader that is new knows nothing yet of a member that is silent.
+  const known_index = silent && !member.match_index ? undefined : member.match_index;
+  const lag =
+    applied !== undefined ? Math.max(0, cluster.commit_index - applied) : known_index === undefined ? undefined : member.lag;
   return (
     <article class={`card ${leads ? "leads" : ""} ${silent ? "silent" : ""}`} aria-label={`Node ${member.id}`}>
       <header>
@@ -47,7 +50,7 @@ export function MemberCard({ member, cluster, own, figures, now, onLead, onRemov
       <dl>
         <Fact name="term" value={count(own?.term)} />
         <Fact name="commit" value={count(own?.commit_index)} title="committed index" />
-        <Fact name="applied" value={count(applied ?? member.match_index)} title="applied index" />
+        <Fact name="applied" value={count(applied ?? known_index)} title="applied index" />
         <Fact name="behind" value={count(lag)} title="entries behind the leader" />
         <Fact
           name="last contact"
