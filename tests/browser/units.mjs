@@ -26,6 +26,7 @@ async function load(...names) {
     });
     globalThis.location ??= { origin: "http://here", hash: "", protocol: "http:" };
     globalThis.window ??= { addEventListener() {} };
+    globalThis.document ??= { addEventListener() {} };
     globalThis.sessionStorage ??= { getItem: () => null };
     return await import(pathToFileURL(file).href);
   } finally {
