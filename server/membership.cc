@@ -274,12 +274,12 @@ bool Membership::lead(Request& request) {
         finish(request, Failure::none, {MembershipOutcome::unchanged, {}});
         return true;
     }
-    if (error == raft::ChangeError::none && request.remove && id == core.id()) {
-        hand_over_();  // again when it came to nothing
-        return false;  // the next leader does it
-    }
     if (error == raft::ChangeError::none) {
         const bool heard = !planned.next.is_joint() || hears_quorum(request, planned.next);
+        if (heard && request.remove && id == core.id()) {
+            hand_over_();  // again when it came to nothing
+            return false;  // the next leader does it
+        }
         error = heard ? node_.change_configuration(planned.next, now_ns_).error
                       : raft::ChangeError::no_quorum;
     }

@@ -160,6 +160,17 @@ TEST_CASE("membership: a leader that is to go hands over, and the next one remov
     }
 }
 
+TEST_CASE("membership: a leader whose removal can't be committed stays leader") {
+    Group group;
+    Member& leader = *group.leader();
+    // Without the leader both of the others would be needed.
+    group.follower().cut_off = true;
+    const Asked asked = ask_to_remove(leader, leader.view.node, 30'000);
+    CHECK(outcome(group, leader, asked) == Outcome::conflict);
+    CHECK(group.leader() == &leader);
+    CHECK(leader.configuration().is_voter(leader.view.node));
+}
+
 TEST_CASE("membership: a hand-over that comes to nothing is tried again") {
     Group group;
     Member& old = *group.leader();
