@@ -1,35 +1,18 @@
 // A live timeline of created, updated, deleted, expired under a prefix.
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { curlStreamLine, streamPath, type StreamMessage } from "./api";
-import { bytesOf, sizeText, visibleText } from "./bytes";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { curlStreamLine, streamPath } from "./api";
+import { visibleText } from "./bytes";
 import { connection } from "./connection";
 import { CopyButton } from "./copy";
-import { EventsModel, type TimelineEntry } from "./events_model";
+import { kinds, timelineOf, type Kind, type TimelineEntry } from "./events_model";
 import { clock, count } from "./format";
-import { formatPlace, goTo, type Place } from "./place";
+import { goTo, type Place } from "./place";
 import { useStore } from "./store";
-import { statusText } from "./stream_status";
+import { emptyText, statusText } from "./stream_status";
 import { VirtualList } from "./virtual_list";
 
-const kinds = ["created", "updated", "deleted", "expired"] as const;
-type Kind = (typeof kinds)[number];
-
-function kindOf(message: StreamMessage): Kind | "gap" {
-  if (message.type === "deleted") return message.expired ? "expired" : "deleted";
-  if (message.type === "created" || message.type === "updated") return message.type;
-  return "gap";
-}
-
-function summary(message: StreamMessage): string {
-  if (message.type === "gap") return "Events are missing here: they are no longer kept. What follows is complete again.";
-  if (message.value_base64 !== undefined) return `bytes, ${sizeText(bytesOf(message).length)}`;
-  return visibleText((message.value ?? "").slice(0, 160)).replace(/\s+/g, " ");
-}
-
 function Row({ entry }: { entry: TimelineEntry }) {
-  const { message } = entry;
-  const kind = kindOf(message);
-  const name = message.name;
+  const { kind, name } = entry;
   return (
     <>
       <span class="cell-time">{clock(entry.at_ms)}</span>
@@ -37,18 +20,12 @@ function Row({ entry }: { entry: TimelineEntry }) {
       <span class="cell-name" title={name}>
         {name === undefined ? "" : visibleText(name)}
       </span>
-      <span class="cell-value">{summary(message)}</span>
-      <span class="cell-index">{message.deleted_index ?? message.index ?? message.cursor}</span>
+      <span class="cell-value">{entry.text}</span>
+      <span class="cell-index" title={kind === "gap" ? "cursor" : "index"}>
+        {entry.index}
+      </span>
     </>
   );
-}
-
-/** The entries to draw: all of them, or those that were there when the timeline was paused. */
-function useShown(model: EventsModel, version: number, paused: boolean): TimelineEntry[] {
-  const held = useRef<TimelineEntry[] | null>(null);
-  if (paused) held.current ??= [...model.entries];
-  else held.current = null;
-  return useMemo(() => (held.current ? held.current : [...model.entries]).reverse(), [model, paused ? -1 : version, paused]);
 }
 
 export function EventsView({ place }: { place: Place }) {
@@ -56,35 +33,35 @@ export function EventsView({ place }: { place: Place }) {
   const [typed, setTyped] = useState(prefix);
   const [search, setSearch] = useState("");
   const [hidden, setHidden] = useState<ReadonlySet<Kind>>(new Set());
-  const [paused, setPaused] = useState(false);
-  const [selected, setSelected] = useState(0);
-  const model = useMemo(() => new EventsModel(prefix), [prefix]);
-  useEffect(() => () => model.stop(), [model]);
+  const [selected, setSelected] = useState<number | null>(null);
+  const model = timelineOf(prefix);
   useEffect(() => setTyped(prefix), [prefix]);
   const state = useStore(model.state);
   const { base } = useStore(connection);
-  const paused_at = useRef(0);
-  if (!paused) paused_at.current = state.total;
+  const { held } = state;
 
-  const all = useShown(model, state.version, paused);
+  const all = useMemo(
+    () => [...(held ? held.entries : model.entries)].reverse(),
+    [model, held, held ? 0 : state.version],
+  );
   const wanted = search.toLowerCase();
   const shown = useMemo(
     () =>
-      all.filter(({ message }) => {
-        const kind = kindOf(message);
+      all.filter(({ kind, name }) => {
         if (kind === "gap") return true;
-        return !hidden.has(kind) && (!wanted || (message.name ?? "").toLowerCase().includes(wanted));
+        return !hidden.has(kind) && (!wanted || (name ?? "").toLowerCase().includes(wanted));
       }),
     [all, hidden, wanted],
   );
+  const selected_at = useMemo(() => shown.findIndex(({ key }) => key === selected), [shown, selected]);
   const toggle = (kind: Kind) => {
     const next = new Set(hidden);
     if (!next.delete(kind)) next.add(kind);
     setHidden(next);
   };
   const open = (position: number) => {
-    const name = shown[position]?.message.name;
-    if (name !== undefined) location.hash = formatPlace({ view: "values", prefix, name });
+    const name = shown[position]?.name;
+    if (name !== undefined) goTo({ view: "values", prefix, name });
   };
   return (
     <section aria-label="Events">
@@ -111,25 +88,26 @@ export function EventsView({ place }: { place: Place }) {
         ))}
         <span class="spacer" />
         <CopyButton text={() => curlStreamLine(base, streamPath("events", prefix, null))} />
-        <button type="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
-          {paused ? "Go on" : "Pause"}
+        <button type="button" aria-pressed={held !== null} onClick={() => (held ? model.goOn() : model.pause())}>
+          {held ? "Go on" : "Pause"}
         </button>
       </form>
       <p class="note" role="status">
         <span class={`dot ${state.status}`} aria-hidden="true" /> {statusText(state.status)} · {count(state.total)} events
-        {paused ? ` · paused, ${count(state.total - paused_at.current)} more since` : ""}
+        {held ? ` · paused, ${count(state.total - held.total)} more since` : ""}
         {state.gaps > 0 ? ` · ${state.gaps} gap${state.gaps === 1 ? "" : "s"}` : ""}
       </p>
       {shown.length === 0 ? (
-        <p class="empty">{state.status === "live" ? "Nothing has happened since this page was opened." : ""}</p>
+        <p class="empty">{all.length > 0 ? "Nothing matches." : emptyText(state.status, "Nothing has happened since this page was opened.")}</p>
       ) : (
         <VirtualList
+          key={prefix}
           label="Events, newest first"
           idPrefix="event-"
           count={shown.length}
           row_px={34}
-          selected={selected}
-          onSelect={setSelected}
+          selected={selected_at}
+          onSelect={(position) => setSelected(shown[position]?.key ?? null)}
           onOpen={open}
           rowKey={(position) => String(shown[position]?.key)}
           row={(position) => {

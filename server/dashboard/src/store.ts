@@ -27,14 +27,15 @@ export class Store<T> {
   }
 }
 
+/** What the store has now, also in the first drawing after it was changed for another. */
 export function useStore<T>(store: Store<T>): T {
-  const [value, setValue] = useState(() => store.get());
+  const [, draw] = useState(() => store.get());
   useEffect(() => {
-    const follow = () => setValue(() => store.get());
+    const follow = () => draw(() => store.get());
     follow();
     return store.subscribe(follow);
   }, [store]);
-  return value;
+  return store.get();
 }
 
 /** A clock that makes a component draw itself again every `interval_ms`. */
