@@ -11,12 +11,19 @@ export interface ValuesState {
 }
 
 const values_max = 100_000;
+// Characters of names and values.
+const size_max = 64 << 20;
+
+function sizeOf({ name, value, value_base64 }: Value): number {
+  return name.length + (value ?? value_base64 ?? "").length;
+}
 
 export class ValuesModel {
   readonly values = new Map<string, Value>();
   readonly state = new Store<ValuesState>({ status: "connecting", version: 0, gaps: 0 });
-  /** More values than this page keeps are there. */
-  truncated = false;
+  /** Names of values that there was no room for. They come in when they change and there is. */
+  readonly left_out = new Set<string>();
+  private size = 0;
   private sorted: string[] | null = [];
   private frame = 0;
   /** After a gap every present value is told again; what isn't is gone. */
@@ -45,6 +52,7 @@ export class ValuesModel {
   private take(message: StreamMessage): void {
     if (message.type === "gap") {
       this.unconfirmed = new Set(this.values.keys());
+      this.left_out.clear();
       this.state.update({ gaps: this.state.get().gaps + 1 });
     } else if (message.type === "progress") {
       this.forgetUnconfirmed();
@@ -56,26 +64,33 @@ export class ValuesModel {
 
   private put(name: string, message: StreamMessage): void {
     this.unconfirmed?.delete(name);
-    if (message.value === null) {
-      if (this.values.delete(name)) this.sorted = null;
+    this.left_out.delete(name);
+    if (message.value === null) return this.forget(name);
+    const { value, value_base64, index, expire } = message;
+    const next: Value = { name, value, value_base64, index: index ?? 0, expire };
+    const before = this.values.get(name);
+    const size = this.size + sizeOf(next) - (before ? sizeOf(before) : 0);
+    if (size > size_max || (!before && this.values.size >= values_max)) {
+      this.forget(name);
+      this.left_out.add(name);
       return;
     }
-    if (!this.values.has(name)) {
-      if (this.values.size >= values_max) {
-        this.truncated = true;
-        return;
-      }
-      this.sorted = null;
-    }
-    const { value, value_base64, index, expire } = message;
-    this.values.set(name, { name, value, value_base64, index: index ?? 0, expire });
+    this.size = size;
+    this.values.set(name, next);
+    if (!before) this.sorted = null;
+  }
+
+  private forget(name: string): void {
+    const value = this.values.get(name);
+    if (!value) return;
+    this.size -= sizeOf(value);
+    this.values.delete(name);
+    this.sorted = null;
   }
 
   private forgetUnconfirmed(): void {
-    if (!this.unconfirmed) return;
-    for (const name of this.unconfirmed) this.values.delete(name);
+    for (const name of this.unconfirmed ?? []) this.forget(name);
     this.unconfirmed = null;
-    this.sorted = null;
   }
 
   private draw(): void {

@@ -1,39 +1,42 @@
 // The values under a prefix, live, with search and an editor.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { curlStreamLine, streamPath, type Value } from "./api";
-import { fromBase64, sizeText, visibleText } from "./bytes";
+import { visibleText } from "./bytes";
 import { connection } from "./connection";
 import { CopyButton } from "./copy";
 import { countdown, count } from "./format";
 import { goTo, type Place } from "./place";
+import { previewOf } from "./preview";
 import { useNow, useStore } from "./store";
-import { statusText } from "./stream_status";
+import { emptyText, statusText } from "./stream_status";
 import { ValueEditor } from "./value_editor";
 import { ValuesModel } from "./values_model";
 import { VirtualList } from "./virtual_list";
 
 const row_px = 38;
-const preview_characters = 160;
 
-function preview(value: Value): string {
-  if (value.value_base64 !== undefined) return `bytes, ${sizeText(fromBase64(value.value_base64).length)}`;
-  return visibleText((value.value ?? "").slice(0, preview_characters)).replace(/\s+/g, " ");
+/** With a clock of its own, so that nothing else is drawn again by it. */
+function Countdown({ expire }: { expire: string }) {
+  const now = useNow(500);
+  return <span title={`expires ${expire}`}>{countdown(expire, now)} left</span>;
 }
 
-function Row({ value, now }: { value: Value; now: number }) {
-  return (
-    <>
-      <span class="cell-name" title={value.name}>
-        {visibleText(value.name)}
-      </span>
-      <span class={value.value_base64 === undefined ? "cell-value" : "cell-value bytes"}>{preview(value)}</span>
-      <span class="cell-expire">
-        {value.expire ? <span title={`expires ${value.expire}`}>{countdown(value.expire, now)} left</span> : ""}
-      </span>
-      <span class="cell-index" title="index">
-        {value.index}
-      </span>
-    </>
+function Row({ value }: { value: Value }) {
+  // The same elements as before aren't looked at again.
+  return useMemo(
+    () => (
+      <>
+        <span class="cell-name" title={value.name}>
+          {visibleText(value.name)}
+        </span>
+        <span class={value.value_base64 === undefined ? "cell-value" : "cell-value bytes"}>{previewOf(value)}</span>
+        <span class="cell-expire">{value.expire ? <Countdown expire={value.expire} /> : ""}</span>
+        <span class="cell-index" title="index">
+          {value.index}
+        </span>
+      </>
+    ),
+    [value],
   );
 }
 
@@ -46,14 +49,13 @@ export function ValuesView({ place }: { place: Place }) {
   const prefix = place.prefix;
   const [typed, setTyped] = useState(prefix);
   const [search, setSearch] = useState("");
-  const [selected, setSelected] = useState(0);
+  const [selected, setSelected] = useState<string | null>(null);
   const [creating, setCreating] = useState(false);
   const model = useMemo(() => new ValuesModel(prefix), [prefix]);
   useEffect(() => () => model.stop(), [model]);
   useEffect(() => setTyped(prefix), [prefix]);
   const state = useStore(model.state);
   const { base } = useStore(connection);
-  const now = useNow(500);
 
   const wanted = search.toLowerCase();
   const all = model.names();
@@ -61,7 +63,13 @@ export function ValuesView({ place }: { place: Place }) {
     () => (wanted ? all.filter((name) => matches(model.values.get(name), wanted)) : all),
     [all, wanted, wanted ? state.version : 0],
   );
+  // The first, until one was chosen.
+  const selected_at = useMemo(() => (selected === null ? 0 : names.indexOf(selected)), [names, selected]);
   const opened = place.name;
+  const look = (text: string) => {
+    setSearch(text);
+    setSelected(null);
+  };
   return (
     <section aria-label="Values">
       <form
@@ -78,7 +86,7 @@ export function ValuesView({ place }: { place: Place }) {
         <button type="submit">Show</button>
         <label>
           Search{" "}
-          <input type="search" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
+          <input type="search" value={search} onInput={(event) => look(event.currentTarget.value)} />
         </label>
         <span class="spacer" />
         <CopyButton text={() => curlStreamLine(base, streamPath("watch", prefix, null))} label="Copy watch as curl" />
@@ -90,23 +98,26 @@ export function ValuesView({ place }: { place: Place }) {
         <span class={`dot ${state.status}`} aria-hidden="true" /> {statusText(state.status)} · {count(names.length)}
         {wanted ? ` of ${count(all.length)}` : ""} values
         {state.gaps > 0 ? ` · ${state.gaps} gap${state.gaps === 1 ? "" : "s"}, made up by reading everything again` : ""}
-        {model.truncated ? " · more are there than this page keeps: choose a prefix" : ""}
+        {model.left_out.size > 0
+          ? ` · ${count(model.left_out.size)} more than this page has room for: choose a prefix`
+          : ""}
       </p>
       {names.length === 0 ? (
-        <p class="empty">{all.length === 0 ? "No value here yet." : "Nothing matches."}</p>
+        <p class="empty">{all.length > 0 ? "Nothing matches." : emptyText(state.status, "No value here yet.")}</p>
       ) : (
         <VirtualList
+          key={prefix}
           label="Values"
           idPrefix="value-"
           count={names.length}
           row_px={row_px}
-          selected={selected}
-          onSelect={setSelected}
+          selected={selected_at}
+          onSelect={(position) => setSelected(names[position] ?? null)}
           onOpen={(position) => goTo({ ...place, name: names[position] ?? null })}
           rowKey={(position) => names[position] ?? ""}
           row={(position) => {
             const value = model.values.get(names[position] ?? "");
-            return value ? <Row value={value} now={now} /> : null;
+            return value ? <Row value={value} /> : null;
           }}
         />
       )}

@@ -1,11 +1,12 @@
 // A list of any length of which only the rows in sight are drawn. Keyboard: arrows, page keys, Home, End, Enter.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 interface Props {
   label: string;
   count: number;
   row_px: number;
+  /** -1: none, or one that isn't in the list. */
   selected: number;
   onSelect(position: number): void;
   onOpen(position: number): void;
@@ -15,6 +16,37 @@ interface Props {
 }
 
 const margin_rows = 8;
+
+/** The position of that row now, looked for from where it was; -1 when it is gone. Pure. */
+export function findNear(count: number, from: number, is: (position: number) => boolean): number {
+  for (let distance = 0; distance <= Math.max(from, count - from); distance += 1) {
+    if (from + distance < count && is(from + distance)) return from + distance;
+    if (from - distance >= 0 && from - distance < count && is(from - distance)) return from - distance;
+  }
+  return -1;
+}
+
+/** Rows that come and go above what somebody reads move it out of sight: scrolled by as much, it stays. */
+function useSteady(box: { current: HTMLDivElement | null }, props: Props, top: number, moved: (top: number) => void): void {
+  const { count, row_px, rowKey } = props;
+  const held = useRef({ position: 0, key: "" });
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (!element || count === 0) return;
+    const { position, key } = held.current;
+    if (top > 0 && key) {
+      const now = findNear(count, position, (candidate) => rowKey(candidate) === key);
+      if (now >= 0 && now !== position) {
+        element.scrollTop = top + (now - position) * row_px;
+        held.current = { position: now, key };
+        moved(element.scrollTop);
+        return;
+      }
+    }
+    const first = Math.min(count - 1, Math.floor(top / row_px));
+    held.current = { position: first, key: rowKey(first) };
+  });
+}
 
 export function VirtualList(props: Props) {
   const { count, row_px, selected } = props;
@@ -30,6 +62,11 @@ export function VirtualList(props: Props) {
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
+
+  useSteady(box, props, view.top, (top) => setView({ ...view, top }));
+  // Where it was when it went: the keys go on from there.
+  const last_selected = useRef(0);
+  if (selected >= 0) last_selected.current = selected;
 
   const first = Math.max(0, Math.floor(view.top / row_px) - margin_rows);
   const last = Math.min(count, Math.ceil((view.top + view.height) / row_px) + margin_rows);
@@ -47,11 +84,12 @@ export function VirtualList(props: Props) {
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const page = Math.max(1, Math.floor(view.height / row_px) - 1);
+    const at = last_selected.current;
     const moves: Record<string, number> = {
-      ArrowDown: selected + 1,
-      ArrowUp: selected - 1,
-      PageDown: selected + page,
-      PageUp: selected - page,
+      ArrowDown: selected < 0 ? at : at + 1,
+      ArrowUp: at - 1,
+      PageDown: at + page,
+      PageUp: at - page,
       Home: 0,
       End: count - 1,
     };
