@@ -11,6 +11,8 @@ import { useStore } from "./store";
 import { emptyText, statusText } from "./stream_status";
 import { VirtualList } from "./virtual_list";
 
+const nothing_text = "Nothing has happened since this page was opened.";
+
 function Row({ entry }: { entry: TimelineEntry }) {
   const { kind, name } = entry;
   return (
@@ -98,7 +100,7 @@ export function EventsView({ place }: { place: Place }) {
         {state.gaps > 0 ? ` · ${state.gaps} gap${state.gaps === 1 ? "" : "s"}` : ""}
       </p>
       {shown.length === 0 ? (
-        <p class="empty">{all.length > 0 ? "Nothing matches." : emptyText(state.status, "Nothing has happened since this page was opened.")}</p>
+        <p class="empty">{all.length > 0 ? "Nothing matches." : emptyText(state.status, nothing_text)}</p>
       ) : (
         <VirtualList
           key={prefix}

@@ -32,3 +32,17 @@ window.addEventListener("hashchange", () => place.set(parsePlace(location.hash))
 export function goTo(next: Place): void {
   location.hash = formatPlace(next);
 }
+
+/** Opens a value over the list that is shown. */
+export function openValue(next: Place): void {
+  history.pushState({ over_its_list: true }, "", formatPlace(next));
+  place.set(next);
+}
+
+/** Back to the list, so that Back doesn't lead to the value again. */
+export function closeValue(): void {
+  const over_its_list = (history.state as { over_its_list?: boolean } | null)?.over_its_list === true;
+  history.replaceState(null, "", formatPlace({ ...place.get(), name: null }));
+  place.set(parsePlace(location.hash));
+  if (over_its_list) history.back();
+}

@@ -5,7 +5,7 @@ import { visibleText } from "./bytes";
 import { connection } from "./connection";
 import { CopyButton } from "./copy";
 import { countdown, count } from "./format";
-import { goTo, type Place } from "./place";
+import { closeValue, goTo, openValue, type Place } from "./place";
 import { previewOf } from "./preview";
 import { useNow, useStore } from "./store";
 import { emptyText, statusText } from "./stream_status";
@@ -113,7 +113,7 @@ export function ValuesView({ place }: { place: Place }) {
           row_px={row_px}
           selected={selected_at}
           onSelect={(position) => setSelected(names[position] ?? null)}
-          onOpen={(position) => goTo({ ...place, name: names[position] ?? null })}
+          onOpen={(position) => openValue({ ...place, name: names[position] ?? null })}
           rowKey={(position) => names[position] ?? ""}
           row={(position) => {
             const value = model.values.get(names[position] ?? "");
@@ -128,7 +128,7 @@ export function ValuesView({ place }: { place: Place }) {
           name={opened}
           prefix={prefix}
           live={model.values.get(opened)}
-          onClose={() => goTo({ ...place, name: null })}
+          onClose={closeValue}
         />
       )}
     </section>
