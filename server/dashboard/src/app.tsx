@@ -8,20 +8,15 @@ import { startFigures } from "./figures";
 import { startChangeLog } from "./history_log";
 import { formatPlace, place, type View } from "./place";
 import { useStore } from "./store";
+import { chooseTheme, currentTheme } from "./theme";
 import { ValuesView } from "./values_view";
 
 const titles: Record<View, string> = { cluster: "Cluster", values: "Values", events: "Events" };
-const theme_key = "cairn-theme";
-
 function useTheme(): [string, () => void] {
-  const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  const [theme, setTheme] = useState(localStorage.getItem(theme_key) ?? preferred);
-  useEffect(() => {
-    document.documentElement.dataset.theme = theme;
-  }, [theme]);
+  const [theme, setTheme] = useState(currentTheme);
   const toggle = () => {
     const next = theme === "dark" ? "light" : "dark";
-    localStorage.setItem(theme_key, next);
+    chooseTheme(next);
     setTheme(next);
   };
   return [theme, toggle];
