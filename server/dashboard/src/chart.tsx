@@ -2,6 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { alone, lastKnown } from "./figures";
 import { clock } from "./format";
 
 export interface Line {
@@ -25,10 +26,23 @@ function colourOf(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim() || "#888";
 }
 
-/** At least a minute, also before there is anything to draw. */
+/** At least a minute. */
 function timeRange(_: uPlot, first: number | null, last: number | null): [number, number] {
   const end = last ?? Date.now() / 1000;
   return [Math.min(first ?? end, end - shown_min_s), end];
+}
+
+/** Before there are two moments uPlot chooses a day of its own: it gets the last minute's two ends. */
+function drawn({ data, lines }: Props): uPlot.AlignedData {
+  const times = data[0] ?? [];
+  if (times.length >= 2) return data as uPlot.AlignedData;
+  const end_s = times[0] ?? Date.now() / 1000;
+  return [[end_s - shown_min_s, end_s], ...lines.map((_, i) => [null, data[i + 1]?.[0] ?? null])];
+}
+
+/** Figures that no line leads to are dots. */
+function dots(plot: uPlot, series: number, show: boolean): number[] | null {
+  return show ? alone([...(plot.data[series] ?? [])]) : null;
 }
 
 function optionsFor(props: Props, width: number): uPlot.Options {
@@ -50,7 +64,7 @@ function optionsFor(props: Props, width: number): uPlot.Options {
         stroke: colourOf(line.colour),
         width: 1.5,
         spanGaps: false,
-        points: { show: false },
+        points: { show: true, size: 5, fill: colourOf(line.colour), filter: dots },
         ...(line.dash ? { dash: [5, 4] } : {}),
       })),
     ],
@@ -60,6 +74,9 @@ function optionsFor(props: Props, width: number): uPlot.Options {
 export function Chart(props: Props) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
+  // Drawn anew with another theme, it is to have what it shows by then.
+  const latest = useRef(props);
+  latest.current = props;
   const shape = props.lines.map((line) => line.label + line.colour).join("|");
 
   useEffect(() => {
@@ -67,7 +84,7 @@ export function Chart(props: Props) {
     if (!element) return undefined;
     const make = () => {
       plot.current?.destroy();
-      plot.current = new uPlot(optionsFor(props, element.clientWidth), props.data as uPlot.AlignedData, element);
+      plot.current = new uPlot(optionsFor(latest.current, element.clientWidth), drawn(latest.current), element);
     };
     make();
     const resized = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: height_px }));
@@ -81,12 +98,11 @@ export function Chart(props: Props) {
       plot.current = null;
     };
   }, [shape]);
-  useEffect(() => plot.current?.setData(props.data as uPlot.AlignedData), [props.data]);
+  useEffect(() => plot.current?.setData(drawn(props)), [props.data]);
 
   const newest = (row: number) => {
-    const values = props.data[row + 1] ?? [];
-    const value = values[values.length - 1];
-    return value === null || value === undefined ? "–" : props.format(value);
+    const value = lastKnown(props.data[0] ?? [], props.data[row + 1] ?? [], shown_min_s);
+    return value === null ? "–" : props.format(value);
   };
   return (
     <figure class="chart">

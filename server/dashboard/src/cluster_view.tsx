@@ -16,13 +16,16 @@ type Asked = { what: "add" | "snapshot" | "backup" } | { what: "lead" | "remove"
 
 const colours = ["--series-1", "--series-2", "--series-3", "--series-4", "--series-5", "--series-6", "--series-7"];
 
-function total(points: Point[], pick: (node: NodeFigures) => number): (number | null)[] {
+type Pick = (node: NodeFigures) => number;
+
+/** Of all that could be asked. */
+function total(points: Point[], pick: Pick): (number | null)[] {
   return points.map(({ nodes }) => (nodes.size === 0 ? null : [...nodes.values()].reduce((sum, node) => sum + pick(node), 0)));
 }
 
-function ofNode(points: Point[], id: number, pick: (node: NodeFigures) => number): (number | null)[] {
-  return points.map(({ nodes }) => {
-    const node = nodes.get(id);
+function ofNode(points: Point[], id: (point: Point) => number, pick: Pick): (number | null)[] {
+  return points.map((point) => {
+    const node = point.nodes.get(id(point));
     const value = node ? pick(node) : NaN;
     return Number.isNaN(value) ? null : value;
   });
@@ -34,27 +37,30 @@ function Charts({ cluster }: { cluster: Cluster }) {
   const perNode: Line[] = ids.map((id, i) => ({ label: `node ${id}`, colour: colours[i % colours.length] ?? "--series-1" }));
   const data = useMemo(() => {
     const time = points.map((point) => point.at_s);
-    const each = (pick: (node: NodeFigures) => number) => [time, ...ids.map((id) => ofNode(points, id, pick))];
+    const each = (pick: Pick) => [time, ...ids.map((id) => ofNode(points, () => id, pick))];
+    const leader = (point: Point) => point.leader;
     return {
       rates: [time, total(points, (node) => node.writes_per_s), total(points, (node) => node.reads_per_s)],
       latency: [
         time,
-        ofNode(points, cluster.leader, (node) => node.commit_p50_ms),
-        ofNode(points, cluster.leader, (node) => node.commit_p99_ms),
+        ofNode(points, leader, (node) => node.commit_p50_ms),
+        ofNode(points, leader, (node) => node.commit_p99_ms),
       ],
       applied: each((node) => node.applied_index),
       disk: each((node) => node.disk_p99_ms),
       streams: each((node) => node.streams),
       memory: each((node) => node.memory_bytes),
     };
-  }, [points, cluster.leader, ids.join()]);
+  }, [points, ids.join()]);
+  const asked = points[points.length - 1]?.nodes.size ?? 0;
+  const of_some = asked > 0 && asked < ids.length ? ` (${asked} of ${ids.length} nodes)` : "";
   const two = (first: string, second: string): Line[] => [
     { label: first, colour: "--series-1" },
     { label: second, colour: "--series-2", dash: true },
   ];
   return (
     <div class="charts" role="group" aria-label="Figures of the last ten minutes">
-      <Chart title="Requests per second" lines={two("writes", "reads")} data={data.rates} format={rate} />
+      <Chart title={`Requests per second${of_some}`} lines={two("writes", "reads")} data={data.rates} format={rate} />
       <Chart title="Commit time on the leader" lines={two("p50", "p99")} data={data.latency} format={milliseconds} />
       <Chart title="Applied index" lines={perNode} data={data.applied} format={count} />
       <Chart title="Disk, write and sync, p99" lines={perNode} data={data.disk} format={milliseconds} />

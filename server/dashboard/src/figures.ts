@@ -18,6 +18,8 @@ export interface NodeFigures {
 
 export interface Point {
   at_s: number;
+  /** Who led then. */
+  leader: number;
   nodes: Map<number, NodeFigures>;
 }
 
@@ -30,6 +32,22 @@ export const figures = new Store<Point[]>([]);
 interface Look {
   at_ms: number;
   samples: Samples;
+}
+
+/** Positions of figures between two that aren't known: no line leads to them. Pure. */
+export function alone(row: (number | null | undefined)[]): number[] {
+  const known = (position: number) => typeof row[position] === "number";
+  return [...row.keys()].filter((position) => known(position) && !known(position - 1) && !known(position + 1));
+}
+
+/** The newest figure that is known, if it isn't older than that. Pure. */
+export function lastKnown(times_s: (number | null)[], row: (number | null)[], age_max_s: number): number | null {
+  const newest_s = times_s[times_s.length - 1] ?? 0;
+  for (let i = row.length - 1; i >= 0 && newest_s - (times_s[i] ?? 0) <= age_max_s; i -= 1) {
+    const figure = row[i];
+    if (figure !== null && figure !== undefined) return figure;
+  }
+  return null;
 }
 
 const is_read = (labels: Record<string, string>) => labels.method === "GET" || labels.method === "HEAD";
@@ -98,9 +116,18 @@ export function startFigures(): () => void {
         }
       }),
     );
-    figures.set([...figures.get(), { at_s: Date.now() / 1000, nodes }].slice(-points_max));
+    figures.set([...figures.get(), { at_s: Date.now() / 1000, leader: cluster.leader, nodes }].slice(-points_max));
   };
-  void collect();
-  const timer = setInterval(() => void collect(), interval_ms);
-  return () => clearInterval(timer);
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const begin = () => {
+    if (timer !== undefined || connection.get().status !== "connected") return;
+    timer = setInterval(() => void collect(), interval_ms);
+    void collect();
+  };
+  const unsubscribe = connection.subscribe(begin);
+  begin();
+  return () => {
+    unsubscribe();
+    clearInterval(timer);
+  };
 }

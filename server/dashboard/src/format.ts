@@ -12,6 +12,7 @@ export function milliseconds(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return "–";
   if (value === 0) return "0 ms";
   if (value >= 10_000) return span(value);
+  if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
   if (value >= 100) return `${Math.round(value)} ms`;
   return `${value.toFixed(value >= 10 ? 0 : value >= 1 ? 1 : 2)} ms`;
 }
