@@ -20,7 +20,8 @@ type Pick = (node: NodeFigures) => number;
 
 /** Of all that could be asked. */
 function total(points: Point[], pick: Pick): (number | null)[] {
-  return points.map(({ nodes }) => (nodes.size === 0 ? null : [...nodes.values()].reduce((sum, node) => sum + pick(node), 0)));
+  const sum = (nodes: Iterable<NodeFigures>) => [...nodes].reduce((so_far, node) => so_far + pick(node), 0);
+  return points.map(({ nodes }) => (nodes.size === 0 ? null : sum(nodes.values())));
 }
 
 function ofNode(points: Point[], id: (point: Point) => number, pick: Pick): (number | null)[] {

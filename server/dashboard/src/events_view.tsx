@@ -1,11 +1,11 @@
 // A live timeline of created, updated, deleted, expired under a prefix.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { curlStreamLine, streamPath } from "./api";
-import { visibleText } from "./bytes";
 import { connection } from "./connection";
 import { CopyButton } from "./copy";
 import { kinds, timelineOf, type Kind, type TimelineEntry } from "./events_model";
 import { clock, count } from "./format";
+import { NameCell } from "./name_cell";
 import { goTo, type Place } from "./place";
 import { useStore } from "./store";
 import { emptyText, statusText } from "./stream_status";
@@ -19,9 +19,7 @@ function Row({ entry }: { entry: TimelineEntry }) {
     <>
       <span class="cell-time">{clock(entry.at_ms)}</span>
       <span class={`kind ${kind}`}>{kind}</span>
-      <span class="cell-name" title={name}>
-        {name === undefined ? "" : visibleText(name)}
-      </span>
+      <NameCell name={name ?? ""} />
       <span class="cell-value">{entry.text}</span>
       <span class="cell-index" title={kind === "gap" ? "cursor" : "index"}>
         {entry.index}

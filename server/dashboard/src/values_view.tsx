@@ -1,10 +1,10 @@
 // The values under a prefix, live, with search and an editor.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { curlStreamLine, streamPath, type Value } from "./api";
-import { visibleText } from "./bytes";
 import { connection } from "./connection";
 import { CopyButton } from "./copy";
 import { countdown, count } from "./format";
+import { NameCell } from "./name_cell";
 import { closeValue, goTo, openValue, type Place } from "./place";
 import { previewOf } from "./preview";
 import { useNow, useStore } from "./store";
@@ -26,9 +26,7 @@ function Row({ value }: { value: Value }) {
   return useMemo(
     () => (
       <>
-        <span class="cell-name" title={value.name}>
-          {visibleText(value.name)}
-        </span>
+        <NameCell name={value.name} />
         <span class={value.value_base64 === undefined ? "cell-value" : "cell-value bytes"}>{previewOf(value)}</span>
         <span class="cell-expire">{value.expire ? <Countdown expire={value.expire} /> : ""}</span>
         <span class="cell-index" title="index">

@@ -27,7 +27,7 @@ export function findNear(count: number, from: number, is: (position: number) => 
 }
 
 /** Rows that come and go above what somebody reads move it out of sight: scrolled by as much, it stays. */
-function useSteady(box: { current: HTMLDivElement | null }, props: Props, top: number, moved: (top: number) => void): void {
+function useSteady(box: { current: Element | null }, props: Props, top: number, moved: (top: number) => void): void {
   const { count, row_px, rowKey } = props;
   const held = useRef({ position: 0, key: "" });
   useLayoutEffect(() => {
