@@ -19,6 +19,7 @@ import {
 } from "./harness.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
 import "./scenarios_connection.mjs";
+import "./scenarios_lists.mjs";
 import "./units.mjs";
 
 const axe_source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");

@@ -9,7 +9,7 @@ import { equal, scenario } from "./harness.mjs";
 const dashboard = process.env.DASHBOARD;
 
 /** Modules of the page as one object. They may look for a page when they are loaded, not more. */
-async function load(...names) {
+export async function load(...names) {
   const { build } = createRequire(join(dashboard, "package.json"))("esbuild");
   const directory = await mkdtemp(join(tmpdir(), "cairn-units-"));
   try {
@@ -34,7 +34,7 @@ async function load(...names) {
   }
 }
 
-const same = (actual, expected, what) => equal(JSON.stringify(actual), JSON.stringify(expected), what);
+export const same = (actual, expected, what) => equal(JSON.stringify(actual), JSON.stringify(expected), what);
 
 scenario("unit: figures from counters and histograms", async () => {
   const { buckets, growth, parseMetrics, quantile, sum } = await load("metrics.ts");
