@@ -101,7 +101,6 @@ scenario("unit: bytes, text and JSON", async () => {
   equal(bytesOf({ value: "ä" }).length, 2, "UTF-8");
   equal(prettyJson('{"a":1}'), '{\n  "a": 1\n}', "JSON");
   equal(prettyJson("12"), null, "a number stays");
-  equal(prettyJson('{"a":12345678901234567890}'), null, "digits would be lost");
   equal(visibleText("a\u202eb\u0000"), "a\ufffdb\u2400", "what would hide something");
 });
 

@@ -28,16 +28,36 @@ export function fromHex(text: string): Uint8Array | null {
   return Uint8Array.from({ length: digits.length / 2 }, (_, i) => parseInt(digits.slice(2 * i, 2 * i + 2), 16));
 }
 
-/** Pretty-printed, or null when it is no JSON object or array. Long numbers would lose digits: left as they are. */
+const json_tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
+const json_depth_max = 100;
+
+/**
+ * Pretty-printed, or null when it is no JSON object or array. Only white space is put in: numbers, keys that occur twice
+ * and their order stay as they are.
+ */
 export function prettyJson(text: string): string | null {
-  const start = text.trimStart()[0];
-  if (start !== "{" && start !== "[") return null;
-  if (/(^|[^"\w.])-?\d{16,}/.test(text)) return null;
+  if (!/^\s*[{[]/.test(text)) return null;
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    JSON.parse(text);
   } catch {
     return null;
   }
+  const tokens = text.match(json_tokens) ?? [];
+  const parts: string[] = [];
+  let depth = 0;
+  const newLine = () => parts.push("\n", "  ".repeat(depth));
+  for (const [i, token] of tokens.entries()) {
+    const opens = token === "{" || token === "[";
+    const closes = token === "}" || token === "]";
+    const before = tokens[i - 1];
+    if (closes) depth -= 1;
+    if (closes ? before !== "{" && before !== "[" : before === "{" || before === "[" || before === ",") newLine();
+    parts.push(token);
+    if (token === ":") parts.push(" ");
+    if (opens) depth += 1;
+    if (depth > json_depth_max) return null;
+  }
+  return parts.join("");
 }
 
 export function sizeText(bytes: number): string {
