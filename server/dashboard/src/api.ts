@@ -79,9 +79,37 @@ export class ApiError extends Error {
   }
 }
 
-/** A name in a URL: slashes stay, everything else is escaped. */
+/** What became of a request, as a person reads it. */
+export function problemText(error: unknown): string {
+  if (error instanceof ApiError) {
+    return error.message + (error.problem.outcome === "unknown" ? " It may or may not have been done." : "");
+  }
+  // fetch() throws these two where no answer came.
+  if (error instanceof TypeError || error instanceof DOMException) return "No answer: it may or may not have been done.";
+  return error instanceof Error ? error.message : String(error);
+}
+
+const dot_segment = /^\.{1,2}$/;
+const name_rule =
+  'A name has 1 to 512 bytes of UTF-8 without control characters, and no empty, "." or ".." segment between slashes.';
+
+/** What the server would say of a name (or of the beginning of names), where a browser can't even ask it; else null. */
+export function nameProblem(name: string, is_prefix = false): string | null {
+  const segments = name.split("/");
+  // The last segment of a prefix isn't complete.
+  if (is_prefix && segments[segments.length - 1] === "") segments.pop();
+  return segments.some((segment) => segment === "" || dot_segment.test(segment)) ? name_rule : null;
+}
+
+/**
+ * A name in a URL: slashes stay, everything else is escaped. Browsers and curl resolve "." and "..", even escaped ones,
+ * and would ask for another name: a character that the server refuses stands for them.
+ */
 export function namePath(name: string): string {
-  return name.split("/").map(encodeURIComponent).join("/");
+  return name
+    .split("/")
+    .map((segment) => (dot_segment.test(segment) ? "%01" : encodeURIComponent(segment)))
+    .join("/");
 }
 
 export interface ApiRequest {
@@ -124,8 +152,10 @@ export function leaderRequest(id: number): ApiRequest {
   return jsonRequest("/v1/cluster/leader", { id });
 }
 
-export function addMemberRequest(id: number, raft: string, learner: boolean): ApiRequest {
-  return jsonRequest("/v1/cluster/members", learner ? { id, raft, learner } : { id, raft });
+/** The id as its digits: a number of JavaScript would round long ones. */
+export function addMemberRequest(id: string, raft: string, learner: boolean): ApiRequest {
+  const body = `{"id":${id},"raft":${JSON.stringify(raft)}${learner ? ',"learner":true' : ""}}`;
+  return { method: "POST", path: "/v1/cluster/members", headers: { "Content-Type": "application/json" }, body };
 }
 
 export function removeMemberRequest(id: number): ApiRequest {
@@ -148,6 +178,11 @@ export function idempotencyKey(): string {
 
 function quoted(text: string): string {
   return `'${text.replace(/'/g, `'\\''`)}'`;
+}
+
+/** A word for a shell, with quotes only where it needs them. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : quoted(text);
 }
 
 /** The same request as a line for a shell. */

@@ -1,6 +1,10 @@
 // A dialog of the browser's own (it keeps the focus and closes on Escape), and the question before anything is done.
+//
+// It begins in the element with `autofocus`, else in its first field or its first button below. Where it was opened from
+// gets the focus back.
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { problemText } from "./api";
 
 interface DialogProps {
   title: string;
@@ -9,12 +13,24 @@ interface DialogProps {
   children: ComponentChildren;
 }
 
+function focusOn(target: Element | null): void {
+  if (target instanceof HTMLElement) target.focus();
+}
+
 export function Dialog({ title, wide, onClose, children }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
   useEffect(() => {
     const dialog = element.current;
-    if (dialog && !dialog.open) dialog.showModal();
+    if (!dialog) return undefined;
+    const opener = document.activeElement;
+    dialog.showModal();
+    focusOn(dialog.querySelector("[autofocus]") ?? dialog.querySelector("input, textarea, .dialog-foot button"));
+    return () => {
+      dialog.close();
+      const usable = opener?.isConnected && opener !== document.body;
+      focusOn(usable ? opener : document.querySelector(".virtual") ?? document.querySelector("#main"));
+    };
   }, []);
   return (
     <dialog
@@ -23,6 +39,13 @@ export function Dialog({ title, wide, onClose, children }: DialogProps) {
       aria-labelledby={heading}
       onCancel={(event) => {
         event.preventDefault();
+        onClose();
+      }}
+      onClose={(event) => {
+        // A second Escape closes it whatever `cancel` says; whether it goes is the owner's decision.
+        const dialog = event.currentTarget;
+        if (!dialog.isConnected || dialog.open) return;
+        dialog.showModal();
         onClose();
       }}
     >
@@ -43,12 +66,14 @@ interface ConfirmProps {
   children: ComponentChildren;
   action: string;
   dangerous?: boolean;
+  /** It can't be done now. */
+  disabled?: boolean;
   /** Does it; what it returns is told, what it throws is shown. */
   run(): Promise<string>;
   onClose(): void;
 }
 
-export function Confirm({ title, children, action, dangerous, run, onClose }: ConfirmProps) {
+export function Confirm({ title, children, action, dangerous, disabled, run, onClose }: ConfirmProps) {
   const [busy, setBusy] = useState(false);
   const [result, setResult] = useState<{ text: string; bad: boolean } | null>(null);
   const go = async () => {
@@ -56,7 +81,7 @@ export function Confirm({ title, children, action, dangerous, run, onClose }: Co
     try {
       setResult({ text: await run(), bad: false });
     } catch (error) {
-      setResult({ text: error instanceof Error ? error.message : String(error), bad: true });
+      setResult({ text: problemText(error), bad: true });
     }
     setBusy(false);
   };
@@ -69,11 +94,16 @@ export function Confirm({ title, children, action, dangerous, run, onClose }: Co
       </p>
       <footer class="dialog-foot">
         {!done && (
-          <button type="button" class={dangerous ? "danger" : "primary"} disabled={busy} onClick={() => void go()}>
-            {busy ? "…" : action}
+          <button
+            type="button"
+            class={dangerous ? "danger" : "primary"}
+            disabled={busy || disabled}
+            onClick={() => void go()}
+          >
+            {busy ? "Working …" : action}
           </button>
         )}
-        <button type="button" onClick={onClose}>
+        <button type="button" autofocus={dangerous || disabled} onClick={onClose}>
           {done ? "Close" : "Cancel"}
         </button>
       </footer>
