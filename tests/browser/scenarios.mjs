@@ -19,6 +19,7 @@ import {
 } from "./harness.mjs";
 import { takeScreenshots } from "./screenshots.mjs";
 import "./scenarios_connection.mjs";
+import "./scenarios_editor.mjs";
 import "./scenarios_lists.mjs";
 import "./units.mjs";
 

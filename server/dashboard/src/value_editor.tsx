@@ -1,45 +1,25 @@
 // One value, to look at and to change by compare-and-set. When somebody else was faster, both versions are shown.
-import { useEffect, useMemo, useState } from "preact/hooks";
-import {
-  ApiError,
-  curlLine,
-  deleteRequest,
-  getRequest,
-  idempotencyKey,
-  putRequest,
-  type ApiRequest,
-  type Bytes,
-  type Value,
-} from "./api";
-import { bytesOf, fromHex, prettyJson, sizeText, toBase64, toHex, visibleText } from "./bytes";
-import { Conflict } from "./conflict";
-import { connection, send } from "./connection";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { curlLine, deleteRequest, getRequest, nameProblem, problemText, putRequest, type Bytes, type Value } from "./api";
+import { bytesOf, prettyJson, sizeText, visibleText } from "./bytes";
+import { Conflict, type Clash } from "./conflict";
+import { connection } from "./connection";
 import { CopyButton } from "./copy";
-import { Confirm, Dialog } from "./dialog";
-import { countdown } from "./format";
-import { useNow, useStore } from "./store";
-
-type Format = "text" | "hex";
-
-/** Null when what was typed isn't what the format says. */
-function parse(text: string, format: Format): Bytes | null {
-  if (format === "text") return { value: text };
-  const bytes = fromHex(text);
-  return bytes ? { value_base64: toBase64(bytes) } : null;
-}
-
-function shown(value: Bytes, format: Format): string {
-  return format === "hex" ? toHex(bytesOf(value)) : value.value ?? "";
-}
-
-async function read(name: string): Promise<Value | null> {
-  try {
-    return (await (await send(getRequest(name))).json()) as Value;
-  } catch (error) {
-    if (error instanceof ApiError && error.problem.status === 404) return null;
-    throw error;
-  }
-}
+import { Countdown } from "./countdown";
+import { DeleteValue } from "./delete_value";
+import { Dialog } from "./dialog";
+import { useStore } from "./store";
+import { hasStatus, readValue, write } from "./value_requests";
+import {
+  bytesOfDraft,
+  draftOf,
+  empty_draft,
+  hex_bytes_max,
+  hexAsText,
+  hexDraft,
+  sameBytes,
+  type Draft,
+} from "./value_text";
 
 interface Props {
   /** Null: a new one. */
@@ -55,12 +35,19 @@ export function ValueEditor(props: Props) {
   const [failure, setFailure] = useState("");
   useEffect(() => {
     if (props.name === null || loaded !== undefined) return;
-    read(props.name).then(setLoaded, (error: Error) => setFailure(error.message));
+    const wrong = nameProblem(props.name);
+    if (wrong) setFailure(wrong);
+    else readValue(props.name).then(setLoaded, (error: unknown) => setFailure(problemText(error)));
   }, [props.name]);
   if (failure) {
     return (
-      <Dialog title={props.name ?? ""} onClose={props.onClose}>
+      <Dialog title={visibleText(props.name ?? "")} onClose={props.onClose}>
         <p class="bad">{failure}</p>
+        <footer class="dialog-foot">
+          <button type="button" onClick={props.onClose}>
+            Close
+          </button>
+        </footer>
       </Dialog>
     );
   }
@@ -68,75 +55,121 @@ export function ValueEditor(props: Props) {
   return <Editor {...props} loaded={loaded} />;
 }
 
+/** Whether the list had this value and has it no more. */
+function useGone(live: Value | undefined, prefix: string): boolean {
+  const seen_below = useRef<string | null>(null);
+  if (live) seen_below.current = prefix;
+  return !live && seen_below.current === prefix;
+}
+
+function useWarningOnLeaving(dirty: boolean): void {
+  useEffect(() => {
+    if (!dirty) return undefined;
+    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", warn);
+    return () => removeEventListener("beforeunload", warn);
+  }, [dirty]);
+}
+
 function Editor({ name, prefix, live, loaded, onClose }: Props & { loaded: Value | null }) {
   // The version that the edit began with: what If-Match speaks of.
   const [basis, setBasis] = useState<Value | null>(loaded);
   const [newName, setNewName] = useState(name ?? prefix);
-  const [format, setFormat] = useState<Format>(loaded?.value_base64 !== undefined ? "hex" : "text");
-  const [text, setText] = useState(loaded ? shown(loaded, loaded.value_base64 !== undefined ? "hex" : "text") : "");
+  const [draft, setDraft] = useState<Draft>(loaded ? draftOf(loaded) : empty_draft);
   const [ttl, setTtl] = useState("");
   const [note, setNote] = useState<{ text: string; bad: boolean } | null>(null);
   const [busy, setBusy] = useState(false);
-  const [theirs, setTheirs] = useState<Value | null | undefined>(undefined);
-  const [deleting, setDeleting] = useState(false);
+  const [clash, setClash] = useState<Clash | null>(null);
+  const [asked, setAsked] = useState<"delete" | "discard" | null>(null);
   const { base } = useStore(connection);
-  const now = useNow(500);
+  const gone = useGone(live, prefix);
 
   const target = name ?? newName;
-  const bytes = parse(text, format);
-  const request = (): ApiRequest => putRequest(target, bytes ?? {}, ttl, basis?.index ?? null);
-  const changedElsewhere = basis !== null && live !== undefined && live.index > basis.index;
+  // The list draws this again with each of its changes: what takes time for a long value is kept.
+  const bytes = useMemo(() => bytesOfDraft(draft), [draft]);
+  const changed = useMemo(() => isChanged(draft, bytes, basis), [draft, bytes, basis]);
+  const dirty = changed || ttl !== "" || (name === null && newName !== prefix);
+  useWarningOnLeaving(dirty);
+  const saveLine = useCallback(
+    () => curlLine(base, putRequest(target, bytes ?? {}, ttl, basis?.index ?? null)),
+    [base, target, bytes, ttl, basis],
+  );
 
+  const readTheirs = async (wanted: Clash["wanted"]) => {
+    try {
+      setClash({ wanted, theirs: await readValue(target), unread: null });
+    } catch (error) {
+      setClash({ wanted, theirs: null, unread: problemText(error) });
+    }
+  };
   const save = async (against: Value | null) => {
     if (!bytes) return;
+    const wrong = nameProblem(target);
+    if (wrong) return setNote({ text: wrong, bad: true });
     setBusy(true);
     setNote(null);
-    const write = putRequest(target, bytes, ttl, against?.index ?? null);
-    write.headers = { ...write.headers, "Idempotency-Key": idempotencyKey() };
     try {
-      const answer = (await (await sendTwice(write)).json()) as { index: number };
-      setBasis({ name: target, ...bytes, index: answer.index });
-      setTheirs(undefined);
+      const answer = await (await write(putRequest(target, bytes, ttl, against?.index ?? null))).json();
+      const { index } = answer as { index: number };
+      setBasis({ name: target, ...bytes, index });
+      setTtl("");
+      setClash(null);
       if (name === null) onClose();
-      else setNote({ text: `Written with index ${answer.index}.`, bad: false });
+      else setNote({ text: `Written with index ${index}.`, bad: false });
     } catch (error) {
-      if (error instanceof ApiError && error.problem.status === 412) setTheirs(await read(target).catch(() => null));
-      else setNote({ text: problemText(error), bad: true });
+      await explain(error, "save");
     }
     setBusy(false);
   };
+  /** Deletes what the person has seen beside what they wanted to delete. */
+  const remove = async (seen: Value | null) => {
+    if (!seen) return;
+    setBusy(true);
+    try {
+      await write(deleteRequest(target, seen.index));
+      onClose();
+    } catch (error) {
+      await explain(error, "delete");
+    }
+    setBusy(false);
+  };
+  const explain = async (error: unknown, wanted: Clash["wanted"]) => {
+    if (hasStatus(error, 412)) return readTheirs(wanted);
+    // The editor tells it.
+    if (clash) editOn();
+    return setNote({ text: problemText(error), bad: true });
+  };
+  const editOn = () => {
+    if (clash?.wanted === "save" && clash.unread === null) setBasis(clash.theirs);
+    setClash(null);
+  };
   const takeTheirs = (value: Value | null) => {
     if (!value) return onClose();
-    const their_format = value.value_base64 !== undefined ? "hex" : format;
-    setFormat(their_format);
-    setText(shown(value, their_format));
+    setDraft(draftOf(value, draft.format === "hex"));
     setBasis(value);
-    setTheirs(undefined);
-    return undefined;
+    setClash(null);
   };
+  const close = () => (dirty ? setAsked("discard") : onClose());
 
-  if (theirs !== undefined && bytes) {
+  if (clash) {
     return (
       <Conflict
+        {...clash}
         name={target}
-        mine={bytes}
+        mine={bytes ?? basis ?? {}}
         basis={basis}
-        theirs={theirs}
+        ttl={ttl}
         busy={busy}
-        onOverwrite={() => void save(theirs)}
-        onTakeTheirs={() => takeTheirs(theirs)}
-        onEditOn={() => {
-          setBasis(theirs);
-          setTheirs(undefined);
-        }}
-        onClose={onClose}
+        onForce={() => void (clash.wanted === "save" ? save(clash.theirs) : remove(clash.theirs))}
+        onTakeTheirs={() => takeTheirs(clash.theirs)}
+        onReadAgain={() => void readTheirs(clash.wanted)}
+        onEditOn={editOn}
       />
     );
   }
-  const json = format === "text" ? prettyJson(text) : null;
-  const expire = (live ?? basis)?.expire;
+  const verb = basis && name !== null ? "Save" : "Create";
   return (
-    <Dialog title={name === null ? "New value" : visibleText(name)} wide onClose={onClose}>
+    <Dialog title={name === null ? "New value" : visibleText(name)} wide onClose={close}>
       <form
         class="editor"
         onSubmit={(event) => {
@@ -146,151 +179,206 @@ function Editor({ name, prefix, live, loaded, onClose }: Props & { loaded: Value
       >
         {name === null && (
           <label>
-            Name <input required value={newName} onInput={(event) => setNewName(event.currentTarget.value)} />
+            Name{" "}
+            <input
+              required
+              value={newName}
+              onInput={(event) => {
+                setNewName(event.currentTarget.value);
+                // What was read was read of another name.
+                setBasis(null);
+              }}
+            />
           </label>
         )}
-        {changedElsewhere && live && (
-          <p class="warn" role="status">
-            It has changed since you opened it: index {live.index} now, yours is {basis.index}.{" "}
-            <button type="button" onClick={() => setTheirs(live)}>
-              Compare
-            </button>
-          </p>
-        )}
-        <FormatBar format={format} text={text} json={json} onFormat={setFormat} onText={setText} />
-        <label class="grow">
-          <span class="sr">Value</span>
-          <textarea
-            rows={12}
-            spellcheck={false}
-            value={text}
-            aria-invalid={bytes === null}
-            onInput={(event) => setText(event.currentTarget.value)}
-          />
-        </label>
-        {bytes === null && <p class="bad">Pairs of hexadecimal digits are wanted here.</p>}
+        <Changed
+          basis={basis}
+          live={live}
+          gone={gone}
+          named={name !== null}
+          onCompare={(theirs) => setClash({ wanted: "save", theirs, unread: null })}
+        />
+        <FormatBar draft={draft} onDraft={setDraft} />
+        <ValueField draft={draft} invalid={bytes === null} onDraft={setDraft} />
         <div class="bar">
           <label>
-            ttl <input class="short" placeholder="none" value={ttl} onInput={(event) => setTtl(event.currentTarget.value)} />
+            ttl{" "}
+            <input
+              class="short"
+              placeholder="none"
+              value={ttl}
+              onInput={(event) => setTtl(event.currentTarget.value)}
+            />
           </label>
-          <span class="note">
-            {basis ? `index ${basis.index} · ` : ""}
-            {sizeText(bytes ? bytesOf(bytes).length : 0)}
-            {expire ? ` · expires in ${countdown(expire, now)}; saving without a ttl makes it permanent` : ""}
-          </span>
+          <Facts value={live ?? basis} basis={basis} bytes={bytes ?? (draft.format === "large" ? basis : null)} />
         </div>
         <p role="status" class={note?.bad ? "bad" : "good"}>
           {note?.text}
         </p>
         <footer class="dialog-foot">
           <button type="submit" class="primary" disabled={busy || bytes === null}>
-            {name === null ? "Create" : "Save"}
+            {busy ? "Saving …" : verb}
           </button>
-          <CopyButton text={() => curlLine(base, request())} label="Copy save as curl" />
+          <CopyButton text={saveLine} label="Copy save as curl" />
           {name !== null && <CopyButton text={() => curlLine(base, getRequest(name))} label="Copy get as curl" />}
           <span class="spacer" />
           {basis !== null && name !== null && (
-            <button type="button" class="danger" onClick={() => setDeleting(true)}>
+            <button type="button" class="danger" onClick={() => setAsked("delete")}>
               Delete…
             </button>
           )}
         </footer>
       </form>
-      {deleting && basis && <DeleteValue value={basis} base={base} onClose={() => setDeleting(false)} onGone={onClose} />}
+      {asked === "discard" && <DiscardQuestion onKeep={() => setAsked(null)} onDiscard={onClose} />}
+      {asked === "delete" && basis && (
+        <DeleteValue
+          value={basis}
+          base={base}
+          onClose={() => setAsked(null)}
+          onGone={onClose}
+          onConflict={async () => {
+            await readTheirs("delete");
+            setAsked(null);
+          }}
+        />
+      )}
     </Dialog>
   );
 }
 
-interface FormatProps {
-  format: Format;
-  text: string;
-  json: string | null;
-  onFormat(format: Format): void;
-  onText(text: string): void;
+function isChanged(draft: Draft, bytes: Bytes | null, basis: Value | null): boolean {
+  if (draft.format === "large") return false;
+  if (!basis) return draft.text !== "";
+  return !bytes || !sameBytes(bytes, basis);
 }
 
-function FormatBar({ format, text, json, onFormat, onText }: FormatProps) {
-  const asText = useMemo(() => textOf(text, format), [text, format]);
+interface ChangedProps {
+  basis: Value | null;
+  live: Value | undefined;
+  gone: boolean;
+  /** It is about a value that should be there. */
+  named: boolean;
+  onCompare(theirs: Value): void;
+}
+
+function Changed({ basis, live, gone, named, onCompare }: ChangedProps) {
+  if (basis && gone) {
+    return (
+      <p class="warn" role="status">
+        It has been deleted (or has expired) since you opened it.
+      </p>
+    );
+  }
+  if (!basis && named && !live) {
+    return (
+      <p class="warn" role="status">
+        There is no value of this name.
+      </p>
+    );
+  }
+  if (!live || (basis && live.index <= basis.index)) return null;
+  return (
+    <p class="warn" role="status">
+      It has changed since you opened it: index {live.index} now, {basis ? `yours is ${basis.index}` : "it was not there"}.{" "}
+      <button type="button" onClick={() => onCompare(live)}>
+        Compare
+      </button>
+    </p>
+  );
+}
+
+function FormatBar({ draft, onDraft }: { draft: Draft; onDraft(draft: Draft): void }) {
+  const { format, text, crlf } = draft;
+  const as_text = useMemo(() => (format === "hex" ? hexAsText(text) : null), [format, text]);
+  const json = useMemo(() => (format === "text" ? prettyJson(text) : null), [format, text]);
+  const [too_long, setTooLong] = useState<string | null>(null);
   const toggle = () => {
-    if (format === "text") {
-      onText(toHex(new TextEncoder().encode(text)));
-      onFormat("hex");
-    } else if (asText !== null) {
-      onText(asText);
-      onFormat("text");
+    if (format === "hex") {
+      if (as_text) onDraft(as_text);
+      return;
     }
+    const as_hex = hexDraft(bytesOf(bytesOfDraft(draft) ?? {}));
+    if (as_hex.format === "hex") onDraft(as_hex);
+    else setTooLong(text);
   };
   return (
     <div class="bar">
-      <button type="button" disabled={format === "hex" && asText === null} onClick={toggle}>
-        {format === "text" ? "Show as hex" : asText === null ? "Bytes, no text" : "Show as text"}
+      <button type="button" disabled={format === "large" || (format === "hex" && !as_text)} onClick={toggle}>
+        {format === "text" ? "Show as hex" : as_text ? "Show as text" : "Bytes, no text"}
       </button>
       {json !== null && json !== text && (
-        <button type="button" onClick={() => onText(json)}>
+        <button type="button" onClick={() => onDraft({ ...draft, text: json })}>
           Format JSON
         </button>
       )}
+      {crlf && <span class="note">Its line ends are CR LF, and are saved like that.</span>}
+      {too_long === text && <span class="note">More than {sizeText(hex_bytes_max)} aren't shown as digits.</span>}
     </div>
   );
 }
 
-/** Hexadecimal digits as text, where they are valid UTF-8. */
-function textOf(text: string, format: Format): string | null {
-  if (format === "text") return text;
-  const bytes = fromHex(text);
-  if (!bytes) return null;
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return null;
-  }
+interface FieldProps {
+  draft: Draft;
+  invalid: boolean;
+  onDraft(draft: Draft): void;
 }
 
-interface DeleteProps {
-  value: Value;
-  base: string;
-  onClose(): void;
-  onGone(): void;
+function ValueField({ draft, invalid, onDraft }: FieldProps) {
+  return useMemo(() => {
+    if (draft.format === "large") {
+      return (
+        <p class="note">
+          These are bytes and no text that this page could keep as it is. More than {sizeText(hex_bytes_max)} of them
+          can't be edited here.
+        </p>
+      );
+    }
+    return (
+      <>
+        <label class="grow">
+          <span class="sr">Value</span>
+          <textarea
+            rows={12}
+            spellcheck={false}
+            value={draft.text}
+            aria-invalid={invalid}
+            onInput={(event) => onDraft({ ...draft, text: event.currentTarget.value })}
+          />
+        </label>
+        {invalid && <p class="bad">Pairs of hexadecimal digits are wanted here.</p>}
+      </>
+    );
+  }, [draft, invalid]);
 }
 
-function DeleteValue({ value, base, onClose, onGone }: DeleteProps) {
-  const request = deleteRequest(value.name, value.index);
+function Facts({ value, basis, bytes }: { value: Value | null; basis: Value | null; bytes: Bytes | null }) {
+  const size = useMemo(() => (bytes ? bytesOf(bytes).length : 0), [bytes]);
   return (
-    <Confirm
-      title={`Delete ${visibleText(value.name)}?`}
-      action="Delete"
-      dangerous
-      onClose={onClose}
-      run={async () => {
-        await sendTwice({ ...request, headers: { ...request.headers, "Idempotency-Key": idempotencyKey() } });
-        onGone();
-        return "Deleted.";
-      }}
-    >
-      <p>
-        It is deleted only if its index is still {value.index}. All streams that follow it are told. <CopyButton
-          text={() => curlLine(base, request)}
-        />
-      </p>
-    </Confirm>
+    <span class="note">
+      {basis ? `index ${basis.index} · ` : ""}
+      {sizeText(size)}
+      {value?.expire && (
+        <>
+          {" · expires in "}
+          <Countdown expire={value.expire} />; saving without a ttl makes it permanent
+        </>
+      )}
+    </span>
   );
 }
 
-/** A write with an idempotency key may be sent again when nobody knows what became of it: it is applied once. */
-async function sendTwice(request: ApiRequest): Promise<Response> {
-  try {
-    return await send(request);
-  } catch (error) {
-    if (error instanceof ApiError && error.problem.status !== 503 && error.problem.status !== 504) throw error;
-    await new Promise((done) => setTimeout(done, 1200));
-    return send(request);
-  }
-}
-
-function problemText(error: unknown): string {
-  if (error instanceof ApiError) {
-    const unknown = error.problem.outcome === "unknown" ? " It may or may not have been written." : "";
-    return error.message + unknown;
-  }
-  return "No answer: it may or may not have been written.";
+function DiscardQuestion({ onKeep, onDiscard }: { onKeep(): void; onDiscard(): void }) {
+  return (
+    <Dialog title="Discard your changes?" onClose={onKeep}>
+      <p>What you have typed has not been saved.</p>
+      <footer class="dialog-foot">
+        <button type="button" class="danger" onClick={onDiscard}>
+          Discard
+        </button>
+        <button type="button" class="primary" autofocus onClick={onKeep}>
+          Keep editing
+        </button>
+      </footer>
+    </Dialog>
+  );
 }

@@ -1,0 +1,208 @@
+// The editor where somebody else is faster, where a value is no plain text, and where a dialog opens and closes.
+import { clusterOf, equal, good, open, put, remove, row, scenario, startCluster, until } from "./harness.mjs";
+import { load } from "./units.mjs";
+
+const valueOf = async (cluster, name) => (await (await fetch(`${cluster.base}/v1/values/${name}`)).json()).value;
+const button = (page, name) => page.getByRole("button", { name, exact: true });
+const field = (page) => page.locator("textarea");
+
+scenario("unit: JSON is only given white space", async () => {
+  const { prettyJson } = await load("bytes.ts");
+  const kept = '{"b":1.10,"1":1e400,"a":0.12345678901234567890,"b":12345678901234567890,"s":"{\\"a\\": [1,  2]}"}';
+  const pretty = prettyJson(kept);
+  equal(pretty.split("\n")[1], '  "b": 1.10,', "one a line");
+  equal(pretty.replace(/\n */g, "").replace(/": (?=[\d"])/g, '":'), kept, "nothing else has changed");
+  equal(prettyJson('[ {}, [],\n{"a" : [ 1 ]}]'), '[\n  {},\n  [],\n  {\n    "a": [\n      1\n    ]\n  }\n]', "nested");
+  equal(prettyJson("{a:1}"), null, "no JSON");
+  equal(prettyJson("[".repeat(5000) + "]".repeat(5000)), null, "too deep to be read");
+});
+
+scenario("unit: line ends that a text field can't hold", async () => {
+  const { bytesOfDraft, draftOf, hexAsText, hex_bytes_max } = await load("value_text.ts");
+  const windows = draftOf({ value: "one\r\ntwo\r\n" });
+  equal(windows.text, "one\ntwo\n", "shown");
+  equal(bytesOfDraft(windows).value, "one\r\ntwo\r\n", "and back");
+  for (const mixed of ["a\r\nb\rc", "a\nb\r\n", "a\r"]) equal(draftOf({ value: mixed }).format, "hex", JSON.stringify(mixed));
+  equal(draftOf({ value: "plain\n" }).crlf, false, "no \\r");
+  equal(hexAsText("61 0d 62"), null, "from digits");
+  equal(hexAsText("61 0d 0a").crlf, true, "from digits, CR LF");
+  equal(draftOf({ value_base64: "AP8=" }).text, "00 ff", "bytes");
+  equal(draftOf({ value: "\r".repeat(hex_bytes_max + 1) }).format, "large", "too long for digits");
+});
+
+scenario("unit: names that a browser can't ask for", async () => {
+  const { namePath, nameProblem, streamPath } = await load("api.ts");
+  for (const bad of ["a/../b", ".", "a/.", "", "a//b", "/a", "a/"]) good(nameProblem(bad) !== null, bad);
+  for (const fine of ["a", "a/b", "a/.b", "a/...", "a b"]) equal(nameProblem(fine), null, fine);
+  for (const fine of ["", "a", "a/", "a/b/"]) equal(nameProblem(fine, true), null, `prefix ${fine}`);
+  for (const bad of ["a/../", "../", "a//", "/"]) good(nameProblem(bad, true) !== null, `prefix ${bad}`);
+  equal(namePath("a/../b"), "a/%01/b", "the server refuses it");
+  equal(new URL(streamPath("watch", "a/../", null), "http://n").pathname, "/v1/watch/a/%01/", "a prefix");
+});
+
+scenario("unit: what is said before members are added and removed", async () => {
+  const { memberProblem, startLine, votersLeftText } = await load("cluster_actions.tsx");
+  const line = startLine("4", "10.0.0.4:7080", "", "10.0.0.1:8081");
+  equal(line, "cairn serve --id 4 --data-dir cairn-4 --http 10.0.0.4:8081 --raft 10.0.0.4:7080 --join 10.0.0.1:8081", "line");
+  good(startLine("4", "h:1;ls", "h:2", "j:3").includes("--http h:2 --raft 'h:1;ls' --join j:3"), "quoted");
+  equal(memberProblem("9223372036854775807", "h:1"), null, "a long id");
+  for (const [id, raft] of [["0", "h:1"], ["1x", "h:1"], ["9999999999999999999", "h:1"], ["4", "h"], ["4", ""]]) {
+    good(memberProblem(id, raft) !== null, `${id} ${raft}`);
+  }
+  const voter = (id, hears) => ({ id, role: "voter", hears });
+  const of = (...members) => votersLeftText({ node: 1, members }, 3);
+  good(of(voter(1), voter(2, true), voter(3, true)).includes("2 of them must then be up for writes, so 0 may fail"), "two");
+  good(of(voter(1), voter(2, false), voter(3, true)).includes("nothing could be written"), "one of two is silent");
+  good(of(voter(1), voter(2, true), voter(3, true), voter(4, false)).includes("so 0 may fail"), "one of three is silent");
+});
+
+scenario("editor: CR LF line ends stay, other CRs are edited as digits", async (browser) => {
+  const cluster = await startCluster(1);
+  await put(cluster.base, "crlf", "one\r\ntwo");
+  await put(cluster.base, "mixed", "one\r\ntwo\rthree");
+  const { page, close } = await open(browser, cluster, "#/values?name=crlf");
+  await page.getByText("line ends are CR LF").waitFor();
+  await field(page).fill("one\ntwo\nthree");
+  await button(page, "Save").click();
+  await page.getByText(/^Written with index/).waitFor();
+  equal(await valueOf(cluster, "crlf"), "one\r\ntwo\r\nthree", "written");
+  await page.keyboard.press("Escape");
+  await row(page, "mixed").click();
+  equal(await field(page).inputValue(), "6f 6e 65 0d 0a 74 77 6f 0d 74 68 72 65 65", "digits");
+  await close();
+});
+
+scenario("editor: a conflict whose other side can't be read isn't shown as deleted", async (browser) => {
+  const cluster = await startCluster(1);
+  await put(cluster.base, "c", "original");
+  const { page, close } = await open(browser, cluster, "#/values?name=c");
+  await field(page).fill("mine");
+  await put(cluster.base, "c", "theirs", { ttl: "1h" });
+  await page.route("**/v1/values/c", (route) => (route.request().method() === "GET" ? route.abort() : route.continue()));
+  await button(page, "Save").click();
+  await page.getByText("What is there now couldn't be read").waitFor();
+  equal(await page.getByText("deleted").count(), 0, "said to be deleted");
+  equal(await page.getByRole("button", { name: "Replace theirs with yours" }).count(), 0, "overwriting what nobody saw");
+  await page.unroute("**/v1/values/c");
+  await button(page, "Read it again").click();
+  await page.getByText("makes it permanent").waitFor();
+  equal((await page.locator(".sides pre").allTextContents()).join("|"), "theirs|mine", "both versions");
+  // Escape goes back to what was typed.
+  await page.keyboard.press("Escape");
+  equal(await field(page).inputValue(), "mine", "still there");
+  await button(page, "Save").click();
+  await page.getByText(/^Written with index/).waitFor();
+  await close();
+});
+
+scenario("editor: names that a browser would turn into others are refused", async (browser) => {
+  const cluster = await startCluster(1);
+  const { page, close } = await open(browser, cluster, "#/values");
+  await button(page, "New value").click();
+  await page.getByRole("dialog").getByLabel("Name", { exact: true }).fill("zz/../qq");
+  await field(page).fill("x");
+  await button(page, "Create").click();
+  await page.getByText('no empty, "." or ".." segment').waitFor();
+  equal((await fetch(`${cluster.base}/v1/values/qq`)).status, 404, "nothing was written");
+  await page.getByRole("dialog").getByLabel("Name", { exact: true }).fill("zz/qq");
+  await button(page, "Create").click();
+  await row(page, "zz/qq").waitFor();
+  await page.evaluate(() => (location.hash = "#/values?name=zz/../zz/qq"));
+  await page.getByRole("dialog").getByText('no empty, "." or ".." segment').waitFor();
+  await close();
+});
+
+scenario("editor: it says when the value is gone or was never there", async (browser) => {
+  const cluster = await startCluster(1);
+  await put(cluster.base, "gone", "x");
+  const { page, close } = await open(browser, cluster, "#/values");
+  await row(page, "gone").click();
+  await remove(cluster.base, "gone");
+  await page.getByText("It has been deleted (or has expired) since you opened it.").waitFor();
+  await page.keyboard.press("Escape");
+  await page.evaluate(() => (location.hash = "#/values?name=never"));
+  await page.getByText("There is no value of this name.").waitFor();
+  await field(page).fill("now");
+  await button(page, "Create").click();
+  await page.getByText(/^Written with index/).waitFor();
+  equal(await valueOf(cluster, "never"), "now", "created");
+  await close();
+});
+
+scenario("editor: a value that was changed or deleted meanwhile isn't deleted blindly", async (browser) => {
+  const cluster = await startCluster(1);
+  await put(cluster.base, "d1", "before");
+  await put(cluster.base, "d2", "before");
+  const { page, close } = await open(browser, cluster, "#/values");
+  await row(page, "d1").click();
+  await button(page, "Delete…").click();
+  await put(cluster.base, "d1", "theirs");
+  await button(page, "Delete").click();
+  await page.getByText("Nothing was deleted.").waitFor();
+  equal((await page.locator(".sides pre").allTextContents()).join("|"), "theirs|before", "both versions");
+  await button(page, "Delete theirs").click();
+  await row(page, "d1").waitFor({ state: "detached" });
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await row(page, "d2").click();
+  await button(page, "Delete…").click();
+  await remove(cluster.base, "d2");
+  await button(page, "Delete").click();
+  await page.getByText("Somebody else has deleted it already").waitFor();
+  await page.getByRole("dialog").getByText("Close", { exact: true }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await close();
+});
+
+scenario("editor: what was typed isn't lost without a question, and the focus comes back", async (browser) => {
+  const cluster = await startCluster(1);
+  await put(cluster.base, "kept", "before");
+  const { page, close } = await open(browser, cluster, "#/values");
+  const focused = () => page.evaluate(() => document.activeElement.className || document.activeElement.tagName);
+  await row(page, "kept").click();
+  await field(page).waitFor();
+  await until("focus in the text", async () => (await focused()) === "TEXTAREA");
+  await page.keyboard.press("Escape");
+  await until("focus in the list", async () => (await focused()) === "virtual");
+  await page.keyboard.press("Enter");
+  await field(page).fill("typed");
+  for (let i = 0; i < 3; i += 1) {
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog", { name: "Discard your changes?" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog", { name: "Discard your changes?" }).waitFor({ state: "detached" });
+    equal(await field(page).inputValue(), "typed", "kept");
+  }
+  await page.getByRole("button", { name: "Close", exact: true }).click();
+  await button(page, "Discard").click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  equal(await valueOf(cluster, "kept"), "before", "not written");
+  await until("focus in the list again", async () => (await focused()) === "virtual");
+  await close();
+});
+
+scenario("editor: a line is copied inside a dialog without the browser's clipboard", async (browser) => {
+  const cluster = await startCluster(1);
+  await put(cluster.base, "copied", "x");
+  const { page, close } = await open(browser, cluster);
+  await page.evaluate(() => {
+    Object.defineProperty(navigator, "clipboard", { value: undefined });
+    document.addEventListener("copy", () => (window.copied = document.activeElement.value));
+    location.hash = "#/values?name=copied";
+  });
+  await page.getByRole("button", { name: "Copy get as curl" }).click();
+  await page.getByText("Copied", { exact: true }).waitFor();
+  good(/^curl '.*\/v1\/values\/copied'$/.test(await page.evaluate(() => window.copied)), "the line");
+  await close();
+});
+
+scenario("editor: a long value is opened without parsing it again and again", async (browser) => {
+  const cluster = await startCluster(1);
+  const body = new Uint8Array(300_000).fill(255);
+  equal((await fetch(`${cluster.base}/v1/raw/long`, { method: "PUT", body })).status, 200, "written");
+  const { page, close } = await open(browser, cluster, "#/values?name=long");
+  await page.getByText("can't be edited here").waitFor();
+  await page.getByText("293 KiB").last().waitFor();
+  equal(await button(page, "Save").isDisabled(), true, "nothing to save");
+  equal((await clusterOf(cluster.base)).ready, true, "the node");
+  await close();
+});
