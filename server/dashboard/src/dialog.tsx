@@ -28,7 +28,8 @@ export function Dialog({ title, wide, onClose, children }: DialogProps) {
     focusOn(dialog.querySelector("[autofocus]") ?? dialog.querySelector("input, textarea, .dialog-foot button"));
     return () => {
       dialog.close();
-      const usable = opener?.isConnected && opener !== document.body;
+      // An outer dialog that goes at the same time is closed before this one.
+      const usable = opener?.isConnected && opener !== document.body && opener.closest("dialog")?.open !== false;
       focusOn(usable ? opener : document.querySelector(".virtual") ?? document.querySelector("#main"));
     };
   }, []);
