@@ -112,6 +112,25 @@ scenario("editor: names that a browser would turn into others are refused", asyn
   await close();
 });
 
+scenario("editor: another name after a conflict is a new value", async (browser) => {
+  const cluster = await startCluster(1);
+  await put(cluster.base, "taken", "theirs");
+  const { page, close } = await open(browser, cluster, "#/values");
+  await button(page, "New value").click();
+  const name = page.getByRole("dialog").getByLabel("Name", { exact: true });
+  await until("focus in the name", () => name.evaluate((element) => element === document.activeElement));
+  await name.fill("taken");
+  await field(page).fill("mine");
+  await button(page, "Create").click();
+  await page.getByText("You wanted to create it").waitFor();
+  await button(page, "Edit yours further").click();
+  await name.fill("free");
+  await button(page, "Create").click();
+  await row(page, "free").waitFor();
+  equal(await valueOf(cluster, "taken"), "theirs", "untouched");
+  await close();
+});
+
 scenario("editor: it says when the value is gone or was never there", async (browser) => {
   const cluster = await startCluster(1);
   await put(cluster.base, "gone", "x");
@@ -142,14 +161,14 @@ scenario("editor: a value that was changed or deleted meanwhile isn't deleted bl
   equal((await page.locator(".sides pre").allTextContents()).join("|"), "theirs|before", "both versions");
   await button(page, "Delete theirs").click();
   await row(page, "d1").waitFor({ state: "detached" });
-  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.getByRole("dialog").first().waitFor({ state: "detached" });
   await row(page, "d2").click();
   await button(page, "Delete…").click();
   await remove(cluster.base, "d2");
   await button(page, "Delete").click();
   await page.getByText("Somebody else has deleted it already").waitFor();
-  await page.getByRole("dialog").getByText("Close", { exact: true }).click();
-  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.getByText("Close", { exact: true }).click();
+  await page.getByRole("dialog").first().waitFor({ state: "detached" });
   await close();
 });
 
@@ -172,9 +191,13 @@ scenario("editor: what was typed isn't lost without a question, and the focus co
     await page.getByRole("dialog", { name: "Discard your changes?" }).waitFor({ state: "detached" });
     equal(await field(page).inputValue(), "typed", "kept");
   }
+  // Nor by leaving the page.
+  const asked = page.waitForEvent("dialog");
+  await page.close({ runBeforeUnload: true });
+  await (await asked).dismiss();
   await page.getByRole("button", { name: "Close", exact: true }).click();
   await button(page, "Discard").click();
-  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.getByRole("dialog").first().waitFor({ state: "detached" });
   equal(await valueOf(cluster, "kept"), "before", "not written");
   await until("focus in the list again", async () => (await focused()) === "virtual");
   await close();
