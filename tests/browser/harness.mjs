@@ -121,7 +121,10 @@ function within(promise, limit_ms) {
 
 /** Prints a line "PASS …" or "FAIL …" for each, and ends the process. */
 export async function runScenarios() {
-  const wanted = cases.filter(({ name }) => name.includes(process.env.FILTER ?? ""));
+  const [part, parts] = [Number(process.env.PART ?? "0"), Number(process.env.PARTS ?? "1")];
+  const wanted = cases
+    .filter(({ name }) => name.includes(process.env.FILTER ?? ""))
+    .filter((_, position) => position % parts === part);
   if (wanted.length === 0) process.exit(0);
   const browser = await openBrowser();
   for (const { name, run } of wanted) {

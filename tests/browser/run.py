@@ -10,9 +10,11 @@ TypeScript's check as well. With --screenshots one picture of each view is writt
 import argparse
 import json
 import os
+import queue
 import shutil
 import subprocess
 import sys
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(HERE), "cluster")]
@@ -65,9 +67,31 @@ class Nodes:
             ended.stop()
 
 
-def play(options):
-    """Runs the scenarios; yields what they print, a line at a time."""
-    environment = dict(os.environ, FILTER=options.filter, SLOWNESS=str(options.slowness), DASHBOARD=bundled(clusters.binary),
+PARTS = 2  # of the scenarios, beside each other: most of their time they wait
+
+
+def play_in_parts(options):
+    """The same as play() of all parts, in the order in which lines come."""
+    lines = queue.SimpleQueue()
+
+    def play_part(part, parts):
+        try:
+            for line in play(options, part, parts):
+                lines.put(line)
+        finally:
+            lines.put(None)
+
+    parts = 1 if options.screenshots else PARTS
+    for part in range(parts):
+        threading.Thread(target=play_part, args=(part, parts)).start()
+    for _ in range(parts):
+        yield from iter(lines.get, None)
+
+
+def play(options, part, parts):
+    """Runs a part of the scenarios, with a cluster of its own; yields what they print, a line at a time."""
+    environment = dict(os.environ, FILTER=options.filter, SLOWNESS=str(options.slowness),
+                       PART=str(part), PARTS=str(parts), DASHBOARD=bundled(clusters.binary),
                        SCREENSHOTS=os.path.abspath(options.screenshots) if options.screenshots else "")
     nodes = Nodes()
     with subprocess.Popen(["node", "scenarios.mjs"], cwd=options.work, env=environment, text=True,
@@ -108,7 +132,7 @@ def main():
     passed = failed = 0
     if not options.screenshots and options.filter in "the page's types":
         passed, failed = (1, 0) if check_types(clusters.binary) else (0, 1)
-    for line in play(options):
+    for line in play_in_parts(options):
         print(line, end="", flush=True)
         passed += line.startswith("PASS ")
         failed += line.startswith("FAIL ")
