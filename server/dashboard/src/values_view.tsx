@@ -38,9 +38,15 @@ function Row({ value }: { value: Value }) {
   );
 }
 
-function matches(value: Value | undefined, search: string): boolean {
-  if (!value) return false;
-  return value.name.toLowerCase().includes(search) || (value.value ?? "").toLowerCase().includes(search);
+/** Whether a value has that in it. Each version of a value is looked through once. */
+function searchFor(wanted: string): (value: Value | undefined) => boolean {
+  const known = new WeakMap<Value, boolean>();
+  return (value) => {
+    if (!value) return false;
+    const has = known.get(value) ?? [value.name, value.value ?? ""].some((text) => text.toLowerCase().includes(wanted));
+    known.set(value, has);
+    return has;
+  };
 }
 
 export function ValuesView({ place }: { place: Place }) {
@@ -56,10 +62,11 @@ export function ValuesView({ place }: { place: Place }) {
   const { base } = useStore(connection);
 
   const wanted = search.toLowerCase();
+  const matches = useMemo(() => searchFor(wanted), [wanted]);
   const all = model.names();
   const names = useMemo(
-    () => (wanted ? all.filter((name) => matches(model.values.get(name), wanted)) : all),
-    [all, wanted, wanted ? state.version : 0],
+    () => (wanted ? all.filter((name) => matches(model.values.get(name))) : all),
+    [all, matches, wanted ? state.version : 0],
   );
   // The first, until one was chosen.
   const selected_at = useMemo(() => (selected === null ? 0 : names.indexOf(selected)), [names, selected]);
