@@ -109,6 +109,11 @@ scenario("editor: names that a browser would turn into others are refused", asyn
   await row(page, "zz/qq").waitFor();
   await page.evaluate(() => (location.hash = "#/values?name=zz/../zz/qq"));
   await page.getByRole("dialog").getByText('no empty, "." or ".." segment').waitFor();
+  for (const view of ["values", "events"]) {
+    await page.evaluate((hash) => (location.hash = hash), `#/${view}?prefix=zz/../`);
+    await page.getByLabel(view === "values" ? "Values" : "Events", { exact: true }).getByText('".." segment').waitFor();
+  }
+  equal(await row(page, "zz/qq").count(), 0, "values below another prefix");
   await close();
 });
 

@@ -1,6 +1,6 @@
 // A live timeline of created, updated, deleted, expired under a prefix.
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { curlStreamLine, streamPath } from "./api";
+import { curlStreamLine, nameProblem, streamPath } from "./api";
 import { connection } from "./connection";
 import { CopyButton } from "./copy";
 import { kinds, timelineOf, type Kind, type TimelineEntry } from "./events_model";
@@ -93,7 +93,8 @@ export function EventsView({ place }: { place: Place }) {
         </button>
       </form>
       <p class="note" role="status">
-        <span class={`dot ${state.status}`} aria-hidden="true" /> {statusText(state.status)} · {count(state.total)} events
+        <span class={`dot ${state.status}`} aria-hidden="true" />{" "}
+        {nameProblem(prefix, true) ?? statusText(state.status)} · {count(state.total)} events
         {held ? ` · paused, ${count(state.total - held.total)} more since` : ""}
         {state.gaps > 0 ? ` · ${state.gaps} gap${state.gaps === 1 ? "" : "s"}` : ""}
       </p>

@@ -1,6 +1,6 @@
 // The values under a prefix, live, with search and an editor.
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { curlStreamLine, streamPath, type Value } from "./api";
+import { curlStreamLine, nameProblem, streamPath, type Value } from "./api";
 import { connection } from "./connection";
 import { CopyButton } from "./copy";
 import { countdown, count } from "./format";
@@ -100,7 +100,8 @@ export function ValuesView({ place }: { place: Place }) {
         </button>
       </form>
       <p class="note" role="status">
-        <span class={`dot ${state.status}`} aria-hidden="true" /> {statusText(state.status)} · {count(names.length)}
+        <span class={`dot ${state.status}`} aria-hidden="true" />{" "}
+        {nameProblem(prefix, true) ?? statusText(state.status)} · {count(names.length)}
         {wanted ? ` of ${count(all.length)}` : ""} values
         {state.gaps > 0 ? ` · ${state.gaps} gap${state.gaps === 1 ? "" : "s"}, made up by reading everything again` : ""}
         {model.left_out.size > 0
