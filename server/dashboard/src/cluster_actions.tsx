@@ -66,11 +66,13 @@ export function votersLeftText(cluster: Cluster, without: number): string {
 }
 
 export function RemoveDialog({ base, cluster, member, onClose }: Common & { member: Member }) {
-  const asked = useFrozen({ base, cluster });
+  // What it tells of the others is as new as it can be, up to the moment in which it is done.
+  const [done_with, setDoneWith] = useState<Cluster | null>(null);
+  const told = done_with ?? cluster;
   const request = removeMemberRequest(member.id);
   const is_voter = member.role === "voter";
-  const last = is_voter && !asked.cluster.members.some((other) => other.role === "voter" && other.id !== member.id);
-  const silent = member.id !== asked.cluster.node && isSilent(member);
+  const last = is_voter && !told.members.some((other) => other.role === "voter" && other.id !== member.id);
+  const silent = member.id !== told.node && isSilent(told.members.find((other) => other.id === member.id) ?? member);
   if (last) {
     return (
       <Confirm
@@ -92,6 +94,7 @@ export function RemoveDialog({ base, cluster, member, onClose }: Common & { memb
       dangerous
       onClose={onClose}
       run={async () => {
+        setDoneWith(cluster);
         await send(request);
         return `Node ${member.id} is no longer a member.`;
       }}
@@ -100,10 +103,10 @@ export function RemoveDialog({ base, cluster, member, onClose }: Common & { memb
         {silent
           ? "It isn't heard from and can't be told: should it still run somewhere, stop it yourself."
           : "It is told and ends by itself; its data stays on its disk."}{" "}
-        Its id can't be used again. {is_voter && votersLeftText(asked.cluster, member.id)}
-        {member.id === asked.cluster.leader && " It leads: it hands over first."}
+        Its id can't be used again. {is_voter && votersLeftText(told, member.id)}
+        {member.id === told.leader && " It leads: it hands over first."}
       </p>
-      <CopyButton text={() => curlLine(asked.base, request)} />
+      <CopyButton text={() => curlLine(base, request)} />
     </Confirm>
   );
 }
