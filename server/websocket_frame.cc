@@ -313,6 +313,11 @@ void FrameParser::release_memory() {
 // Returns false.
 bool FrameParser::fail(std::uint16_t code, std::string_view text) {
     reason_ = {code, std::string(text)};
+    // What was begun won't end.
+    is_in_frame_ = false;
+    header_bytes_ = 0;
+    fragments_ = 0;
+    message_bytes_ = 0;
     return false;
 }
 

@@ -95,7 +95,7 @@ class FrameParser {
     bool is_text() const { return is_text_; }
     const CloseReason& reason() const { return reason_; }
 
-    // A message has begun and has not ended.
+    // A message has begun and has not ended, nor has it failed.
     bool is_inside_message() const {
         return fragments_ > 0 || header_bytes_ > 0 || (is_in_frame_ && !is_control());
     }

@@ -149,10 +149,14 @@ TEST_CASE("websocket frame: what is wrong is told as soon as it is there") {
     std::string header = client_frame(Opcode::text, "more than ten").substr(0, 6);
     CHECK(small.parse(header, used) == Outcome::failed);
     CHECK(small.reason().code == close_code::too_big);
+    CHECK_FALSE(small.is_inside_message());
+    CHECK(small.received_bytes() == 0);
     FrameParser text{FrameLimits{}};
     std::string begun = client_frame(Opcode::text, "ab\xc0 and so on").substr(0, 9);
     CHECK(text.parse(begun, used) == Outcome::failed);
     CHECK(text.reason().code == close_code::bad_data);
+    CHECK_FALSE(text.is_inside_message());
+    CHECK(text.received_bytes() == 0);
 }
 
 TEST_CASE("websocket frame: close codes that may be sent come through, others are 1002") {
