@@ -28,7 +28,7 @@ struct ServeOptions {
     Address http{"127.0.0.1", 8080};  // port 0: any free one
     Address raft{"127.0.0.1", 7080};
     std::optional<Address> advertise_http;  // none: see advertised_http()
-    bool raft_given = false;  // else an initialised data directory knows better
+    bool raft_given = false;                // else an initialised data directory knows better
     std::optional<InitialCluster> initial_cluster;  // none: this node alone; contains id
 
     std::optional<Address> join;  // the HTTP address of a member; with an explicit raft address
