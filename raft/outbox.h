@@ -5,7 +5,8 @@
 // Lives on the raft thread. A writer asks for the first runs (gather), writes them without waiting,
 // and says how much went out (consume); the runs' addresses hold only until the next call. Arena
 // and list keep their memory, so that the steady state allocates nothing. The bounds are the
-// caller's to ask about (fits); it knows nothing of sockets or of what the bytes mean.
+// caller's to ask about (fits), and a single frame may be beyond them; it knows nothing of sockets
+// or of what the bytes mean.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +29,10 @@ class Outbox {
     Outbox(std::uint64_t bytes_max, std::uint64_t frames_max)
         : bytes_max_(bytes_max), frames_max_(frames_max) {}
 
+    // An empty one takes a frame of any size, or that frame could never be sent.
     bool fits(std::uint64_t frame_bytes) const {
-        return frames_ < frames_max_ && frame_bytes <= bytes_max_ &&
-               bytes_ <= bytes_max_ - frame_bytes;
+        const bool below_bound = frame_bytes <= bytes_max_ && bytes_ <= bytes_max_ - frame_bytes;
+        return frames_ < frames_max_ && (below_bound || empty());
     }
     bool empty() const { return bytes_ == 0; }
     std::uint64_t bytes() const { return bytes_; }

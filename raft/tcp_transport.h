@@ -6,9 +6,10 @@
 // id it wants to reach) and the accepting side answers whether it is welcome; a stranger, a wrong
 // cluster or a wrong address is refused with the reason before anything is allocated for it, within
 // a deadline, and logged once per reason. A lost connection is dialled again with back-off and
-// jitter. An outbox is bounded in bytes and frames; what does not fit is dropped. All that was
-// queued in a turn leaves in one gathered write, made by flush() itself as far as the socket takes
-// it at once; large payloads are not copied.
+// jitter. An outbox is bounded in bytes and frames; what does not fit is dropped, but an empty one
+// takes a single frame of any size up to frame_bytes_max. All that was queued in a turn leaves in
+// one gathered write, made by flush() itself as far as the socket takes it at once; large payloads
+// are not copied.
 //
 // A node of the same cluster that is no member here may be one by a change that hasn't come here
 // yet: it is heard and answered, at the address that it tells, while its connection lasts.

@@ -166,6 +166,8 @@ RaftThreadOptions App::raft_options() {
     const Address address = node_data_.listen_address(options_);
     raft.transport.frame_bytes_max = std::max<std::uint64_t>(
         raft.transport.frame_bytes_max, 2 * options_.max_value_bytes + (1U << 20));
+    raft.transport.outbox_bytes_max =
+        std::max(raft.transport.outbox_bytes_max, 2 * raft.transport.frame_bytes_max);
     raft.transport.listen_host = address.host;
     raft.transport.listen_port = address.port;
     raft.access_log = access_log_;

@@ -163,6 +163,29 @@ def test_large_writes_while_a_follower_is_paused(make_cluster, name):
 test_large_writes_while_a_follower_is_paused.deadline_seconds = 180
 
 
+def test_the_largest_values_there_may_be(make_cluster, name):
+    """64 MiB each: they reach every node, also one that was away, from the log and by a snapshot."""
+    cluster = make_cluster(options=("--max-value-bytes", str(64 * MEBIBYTE)))
+    leader, away = cluster.leader(), cluster.followers()[0]
+    away.kill()
+    value = os.urandom(64 * MEBIBYTE)
+    for i in range(2):
+        answer = Client(leader.http_port, timeout=60).request("PUT", f"/v1/raw/{name}/{i}?timeout=30s", value)
+        assert answer.status == 201, answer
+    away.start()
+    cluster.wait_ready()
+    cluster.wait_caught_up()
+    for node in cluster.nodes:
+        for i in range(2):
+            got = Client(node.http_port, timeout=60).request("GET", f"/v1/raw/{name}/{i}?consistency=local")
+            assert got.status == 200 and got.body == value, (node.id, i, got.status, len(got.body))
+    too_large = leader.client().request("PUT", f"/v1/raw/{name}/2", value + b"x")
+    assert too_large.status == 413, too_large.status
+
+
+test_the_largest_values_there_may_be.deadline_seconds = 120
+
+
 def test_lists_are_bounded_in_bytes(cluster, name):
     """A page of large values ends early, says where to go on, and misses nothing."""
     client = cluster.leader().client()
