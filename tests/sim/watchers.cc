@@ -67,6 +67,12 @@ void Watchers::connect_later(Watcher& watcher) {
     });
 }
 
+// At the end readers ask who is ready (as /readyz would say), or the many that are no members would
+// keep them from those that are.
+bool Watchers::is_worth_a_try(const SimNode& node) const {
+    return !finishing_ || (node.is_running() && node.replica().node().core().leader_id() != 0);
+}
+
 void Watchers::connect(Watcher& watcher) {
     std::vector<raft::NodeId> ids;
     for (const auto& [id, node] : nodes_) {
@@ -86,12 +92,12 @@ void Watchers::connect(Watcher& watcher) {
             on_opened(watcher, *answer);
         }
     };
-    if (!nodes_.at(at)->open_stream(open)) {
+    if (!is_worth_a_try(*nodes_.at(at)) || !nodes_.at(at)->open_stream(open)) {
         connect_later(watcher);
         return;
     }
     watcher.at = at;
-    const std::int64_t stays_ns = watcher.random.around(5 * second);
+    const std::int64_t stays_ns = watcher.random.around(finishing_ ? second : 5 * second);
     world_.queue.after(stays_ns, [this, &watcher, attempt] {
         if (watcher.attempt == attempt) {
             connect_later(watcher);

@@ -23,6 +23,7 @@ class Watchers {
     void start();
     void on_batch(raft::NodeId node, const server::EventBatch& batch);
     void on_down(raft::NodeId node);
+    // From now on they look for nodes that are ready.
     void finish() { finishing_ = true; }
     // Everybody has come up to here.
     bool have_seen(raft::Index index) const;
@@ -43,6 +44,7 @@ class Watchers {
     void record(const Watcher& watcher, checker::Received::Kind kind,
                 std::optional<fsm::Cursor> cursor = std::nullopt);
     void record_present(const Watcher& watcher, const server::StreamOpen& open);
+    bool is_worth_a_try(const SimNode& node) const;
     void connect(Watcher& watcher);
     void connect_later(Watcher& watcher);
     void on_opened(Watcher& watcher, const server::StreamOpen& open);
