@@ -544,22 +544,6 @@ TEST_CASE("codec: an outbox takes no more than its bounds, and never part of a f
     CHECK(encoder.encode(message, by_frames) == EncodeOutcome::queued);
 }
 
-// Or it could never be sent: a leader that sends the same entries again and again would get
-// nowhere.
-TEST_CASE("codec: an empty outbox takes a frame that is larger than its bound") {
-    const Message message = make_append({make_entry(41, 3, std::string(900, 'x'))});
-    const std::size_t size = encode(message).size();
-    FrameEncoder encoder(size);
-    Outbox outbox(size - 1, 10);
-    CHECK(encoder.encode(message, outbox) == EncodeOutcome::queued);
-    CHECK(encoder.encode(message, outbox) == EncodeOutcome::full);
-    CHECK(encoder.encode_application("small", outbox) == EncodeOutcome::full);
-    CHECK(outbox.bytes() == size);
-    CHECK(read_all(take(outbox), 1000).messages.size() == 1);
-    CHECK(encoder.encode_application("small", outbox) == EncodeOutcome::queued);
-    CHECK(encoder.encode(message, outbox) == EncodeOutcome::full);
-}
-
 TEST_CASE("codec: an outbox that never runs empty neither grows nor loses count") {
     Outbox outbox(1U << 20, 4096);
     FrameEncoder encoder(frame_bytes_max);
