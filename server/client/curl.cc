@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "server/base/printable.h"
 #include "server/client/request.h"
-#include "server/printable.h"
 
 namespace cairn::client {
 namespace {

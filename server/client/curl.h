@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "server/client/http_client.h"
 #include "server/client/options.h"
-#include "server/http_client.h"
 
 namespace cairn::client {
 

@@ -6,10 +6,10 @@
 #include <CLI/CLI.hpp>
 
 #include "fsm/name.h"
-#include "server/duration.h"
-#include "server/flag_reading.h"
-#include "server/initial_cluster.h"
-#include "server/printable.h"
+#include "server/base/duration.h"
+#include "server/base/printable.h"
+#include "server/settings/flag_reading.h"
+#include "server/settings/initial_cluster.h"
 
 namespace cairn::client {
 namespace {

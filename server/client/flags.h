@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "server/base/parse_result.h"
 #include "server/client/options.h"
-#include "server/environment.h"
-#include "server/parse_result.h"
+#include "server/settings/environment.h"
 
 namespace CLI {
 class App;

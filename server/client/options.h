@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "server/address.h"
+#include "server/base/address.h"
 
 namespace cairn::client {
 

@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-#include "server/printable.h"
+#include "server/base/printable.h"
 
 namespace cairn::client {
 namespace {

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "server/base/parse_result.h"
 #include "server/client/options.h"
-#include "server/parse_result.h"
 
 namespace cairn::client {
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "server/duration.h"
-#include "server/json_text.h"
-#include "server/percent.h"
+#include "server/base/duration.h"
+#include "server/base/json_text.h"
+#include "server/base/percent.h"
 
 namespace cairn::client {
 namespace {

@@ -7,8 +7,8 @@
 #include <chrono>
 #include <string>
 
+#include "server/client/http_client.h"
 #include "server/client/options.h"
-#include "server/http_client.h"
 
 namespace cairn::client {
 

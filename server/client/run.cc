@@ -6,14 +6,14 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
 
+#include "server/base/printable.h"
+#include "server/base/random_number.h"
 #include "server/client/completion.h"
 #include "server/client/curl.h"
 #include "server/client/endpoints.h"
 #include "server/client/follow.h"
 #include "server/client/output.h"
 #include "server/client/text.h"
-#include "server/printable.h"
-#include "server/random_number.h"
 
 namespace cairn::client {
 namespace {

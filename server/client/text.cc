@@ -6,8 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "server/base64.h"
-#include "server/printable.h"
+#include "server/base/base64.h"
+#include "server/base/printable.h"
 
 namespace cairn::client {
 namespace {

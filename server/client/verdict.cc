@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "server/printable.h"
+#include "server/base/printable.h"
 
 namespace cairn::client {
 namespace {

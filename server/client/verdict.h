@@ -6,9 +6,9 @@
 
 #include <string>
 
+#include "server/client/http_client.h"
 #include "server/client/options.h"
 #include "server/client/request.h"
-#include "server/http_client.h"
 
 namespace cairn::client {
 

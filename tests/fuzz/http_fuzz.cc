@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "fsm/state_machine.h"
-#include "server/chunked_body.h"
-#include "server/problem.h"
-#include "server/request_gate.h"
-#include "server/router.h"
+#include "server/api/router.h"
+#include "server/http/chunked_body.h"
+#include "server/http/problem.h"
+#include "server/http/request_gate.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace cairn::fuzz {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "fsm/utf8.h"
-#include "server/websocket_frame.h"
+#include "server/streams/websocket_frame.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace cairn::fuzz {

@@ -132,7 +132,7 @@ class LeaseRun {
         send_off();
     }
 
-    // As server/raft_thread.cc does it.
+    // As server/program/raft_thread.cc does it.
     void maybe_tick(NodeId id) {
         Machine& machine = machines_[id];
         const std::int64_t clock_ns = cluster_.steady_ns(id);

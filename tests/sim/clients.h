@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "server/backend.h"
+#include "server/node/backend.h"
 #include "tests/sim/client_history.h"
 #include "tests/sim/node.h"
 

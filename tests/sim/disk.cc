@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/value_group.h"
+#include "server/node/value_group.h"
 
 namespace cairn::sim {
 

@@ -16,7 +16,7 @@
 #include "raft/snapshot_store.h"
 #include "raft/storage.h"
 #include "raft/wal.h"
-#include "server/snapshot_service.h"
+#include "server/node/snapshot_service.h"
 #include "tests/sim/random.h"
 #include "tests/sim/swarm.h"
 #include "tests/sim/trace.h"

@@ -5,7 +5,7 @@
 
 #include "raft/read_lease.h"
 #include "raft/wal_format.h"
-#include "server/value_group.h"
+#include "server/node/value_group.h"
 
 namespace cairn::sim {
 
@@ -79,7 +79,8 @@ void SimNode::resume() {
     }
 }
 
-// As server/raft_thread.cc: from the last deadline; after a pause the missed ones are skipped.
+// As server/program/raft_thread.cc: from the last deadline; after a pause the missed ones are
+// skipped.
 void SimNode::arm_tick() {
     const std::int64_t interval_ns =
         std::int64_t{world_.swarm.tick_ms} * ms * 1000 / (1000 + drift_per_mille_);
@@ -174,7 +175,7 @@ void SimNode::note_members(const server::Membership::Members& members) {
     }
 }
 
-// As server/node_data.cc: snapshots, the newest one's state, the log, what they add up to.
+// As server/program/node_data.cc: snapshots, the newest one's state, the log, what they add up to.
 SimNode::Found SimNode::open_data(Data& data, std::string& detail) {
     const std::uint64_t salt = random_.stream("salt", starts_).next();
     raft::SnapshotOptions snapshot_options;

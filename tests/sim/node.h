@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "raft/recovered_log.h"
-#include "server/replica.h"
+#include "server/node/replica.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/network.h"
 #include "tests/sim/observer.h"

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "raft/core.h"
-#include "server/replica.h"
+#include "server/node/replica.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/reference.h"
 #include "tests/sim/trace.h"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "fsm/history.h"
-#include "server/backend.h"
+#include "server/node/backend.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/judge.h"
 

@@ -1,4 +1,4 @@
-#include "server/address_counts.h"
+#include "server/gateway/address_counts.h"
 
 #include <utility>
 #include <vector>

@@ -1,11 +1,11 @@
-#include "server/allowed_origins.h"
+#include "server/http/allowed_origins.h"
 
 #include <string>
 
 #include <doctest/doctest.h>
 
-#include "server/cors.h"
-#include "server/http_types.h"
+#include "server/http/cors.h"
+#include "server/http/http_types.h"
 
 using cairn::server::AllowedOrigins;
 using cairn::server::append_cors_headers;

@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fsm/state_machine.h"
-#include "server/router.h"
+#include "server/api/router.h"
 
 namespace cairn::server {
 

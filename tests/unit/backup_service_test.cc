@@ -1,4 +1,4 @@
-#include "server/backup_service.h"
+#include "server/node/backup_service.h"
 
 #include <algorithm>
 #include <optional>

@@ -1,4 +1,4 @@
-#include "server/body_room.h"
+#include "server/gateway/body_room.h"
 
 #include <memory>
 #include <vector>

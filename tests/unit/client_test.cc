@@ -13,7 +13,7 @@
 #include "server/client/request.h"
 #include "server/client/text.h"
 #include "server/client/verdict.h"
-#include "server/command_line.h"
+#include "server/program/command_line.h"
 
 namespace {
 

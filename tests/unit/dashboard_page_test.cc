@@ -1,4 +1,4 @@
-#include "server/dashboard_page.h"
+#include "server/api/dashboard_page.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "server/dump.h"
+#include "server/tools/dump.h"
 
 #include <algorithm>
 #include <string>
@@ -7,7 +7,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
-#include "server/dump_record.h"
+#include "server/tools/dump_record.h"
 #include "tests/support/sample_data.h"
 
 namespace cairn::server {

@@ -1,4 +1,4 @@
-#include "server/duration.h"
+#include "server/base/duration.h"
 
 #include <string>
 #include <utility>
@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "server/rfc3339.h"
+#include "server/base/rfc3339.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "server/fan_out.h"
+#include "server/streams/fan_out.h"
 
 #include <algorithm>
 #include <chrono>
@@ -10,7 +10,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
-#include "server/stream_hub.h"
+#include "server/streams/stream_hub.h"
 
 namespace cairn::server {
 namespace {

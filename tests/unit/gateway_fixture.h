@@ -16,8 +16,8 @@
 #include <boost/asio/write.hpp>
 #include <doctest/doctest.h>
 
-#include "server/coroutine.h"
-#include "server/gateway.h"
+#include "server/base/coroutine.h"
+#include "server/gateway/gateway.h"
 
 namespace cairn::server {
 

@@ -1,4 +1,4 @@
-#include "server/gateway_port.h"
+#include "server/gateway/gateway_port.h"
 
 #include <string>
 #include <thread>

@@ -1,4 +1,4 @@
-#include "server/http_session.h"
+#include "server/gateway/http_session.h"
 
 #include <cstdio>
 #include <string>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "gateway_fixture.h"
-#include "server/router.h"
+#include "server/api/router.h"
 
 namespace cairn::server {
 namespace {

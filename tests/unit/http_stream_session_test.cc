@@ -1,4 +1,4 @@
-#include "server/http_stream_session.h"
+#include "server/gateway/http_stream_session.h"
 
 #include <algorithm>
 #include <memory>

@@ -1,4 +1,4 @@
-#include "server/initial_cluster.h"
+#include "server/settings/initial_cluster.h"
 
 #include <optional>
 #include <string>

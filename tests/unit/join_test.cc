@@ -1,5 +1,5 @@
 // Joining a cluster: what a member may answer, whoever it is, and when to ask again.
-#include "server/join.h"
+#include "server/program/join.h"
 
 #include <array>
 #include <atomic>

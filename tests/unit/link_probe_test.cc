@@ -1,4 +1,4 @@
-#include "server/link_probe.h"
+#include "server/node/link_probe.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "server/logging.h"
+#include "server/log/logging.h"
 
 #include <chrono>
 #include <memory>
@@ -12,7 +12,7 @@
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
-#include "server/printable.h"
+#include "server/base/printable.h"
 
 using namespace cairn::server;
 

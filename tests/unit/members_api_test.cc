@@ -1,5 +1,5 @@
 // POST /v1/cluster/members and DELETE /v1/cluster/members/{id}, by the real router.
-#include "server/members_api.h"
+#include "server/api/members_api.h"
 
 #include <string>
 #include <vector>

@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "server/membership.h"
+#include "server/node/membership.h"
 #include "tests/unit/replica_group.h"
 #include "tests/unit/replica_testing.h"
 

@@ -1,6 +1,6 @@
 // Membership in groups of whole nodes: what becomes of an operator's request, whoever takes it,
 // whoever leads, and what the transports and the data directories are told.
-#include "server/membership.h"
+#include "server/node/membership.h"
 
 #include <algorithm>
 #include <memory>
@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-#include "server/hand_over.h"
+#include "server/node/hand_over.h"
 #include "tests/unit/replica_group.h"
 
 namespace {

@@ -1,4 +1,4 @@
-#include "server/metrics.h"
+#include "server/metrics/metrics.h"
 
 #include <memory>
 #include <set>
@@ -6,9 +6,9 @@
 
 #include <doctest/doctest.h>
 
-#include "server/metric_families.h"
-#include "server/router.h"
-#include "server/server_timing.h"
+#include "server/api/router.h"
+#include "server/api/server_timing.h"
+#include "server/metrics/metric_families.h"
 
 namespace cairn::server {
 namespace {

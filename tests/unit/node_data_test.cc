@@ -1,5 +1,5 @@
 // What a node makes of its data directory at start, on the real disk.
-#include "server/node_data.h"
+#include "server/program/node_data.h"
 
 #include <filesystem>
 #include <fstream>

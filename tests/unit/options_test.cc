@@ -1,4 +1,4 @@
-#include "server/options.h"
+#include "server/settings/options.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -11,7 +11,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
-#include "server/command_line.h"
+#include "server/program/command_line.h"
 
 using namespace cairn::server;
 

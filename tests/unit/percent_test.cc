@@ -1,4 +1,4 @@
-#include "server/percent.h"
+#include "server/base/percent.h"
 
 #include <string>
 #include <vector>

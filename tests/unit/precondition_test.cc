@@ -1,4 +1,4 @@
-#include "server/precondition.h"
+#include "server/http/precondition.h"
 
 #include <doctest/doctest.h>
 

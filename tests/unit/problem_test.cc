@@ -1,11 +1,11 @@
-#include "server/problem.h"
+#include "server/http/problem.h"
 
 #include <string>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
-#include "server/host_check.h"
+#include "server/http/host_check.h"
 
 namespace {
 

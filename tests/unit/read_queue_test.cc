@@ -1,4 +1,4 @@
-#include "server/read_queue.h"
+#include "server/node/read_queue.h"
 
 #include <algorithm>
 #include <vector>

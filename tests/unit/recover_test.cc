@@ -1,4 +1,4 @@
-#include "server/recover.h"
+#include "server/tools/recover.h"
 
 #include <map>
 #include <string>
@@ -7,9 +7,9 @@
 #include <doctest/doctest.h>
 
 #include "raft/recovered_log.h"
-#include "server/new_cluster.h"
-#include "server/snapshot_service.h"
-#include "server/verify.h"
+#include "server/node/new_cluster.h"
+#include "server/node/snapshot_service.h"
+#include "server/tools/verify.h"
 #include "tests/support/sample_data.h"
 
 namespace cairn::server {

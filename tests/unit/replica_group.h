@@ -14,7 +14,7 @@
 #include <doctest/doctest.h>
 
 #include "raft/handshake.h"
-#include "server/replica.h"
+#include "server/node/replica.h"
 #include "tests/support/snapshot_testing.h"
 #include "tests/unit/replica_testing.h"
 

@@ -1,4 +1,4 @@
-#include "server/replica.h"
+#include "server/node/replica.h"
 
 #include <algorithm>
 #include <string>

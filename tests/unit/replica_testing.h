@@ -16,9 +16,9 @@
 #include "cairn/server/v1/command.pb.h"
 #include "fsm/command.h"
 #include "raft/node.h"
-#include "server/clock.h"
-#include "server/port.h"
-#include "server/snapshot_service.h"
+#include "server/base/clock.h"
+#include "server/node/port.h"
+#include "server/node/snapshot_service.h"
 
 namespace cairn::server::test {
 

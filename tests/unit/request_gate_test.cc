@@ -1,4 +1,4 @@
-#include "server/request_gate.h"
+#include "server/http/request_gate.h"
 
 #include <string>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "server/request_trace.h"
+#include "server/log/request_trace.h"
 
 #include <initializer_list>
 #include <set>

@@ -1,4 +1,4 @@
-#include "server/restore.h"
+#include "server/tools/restore.h"
 
 #include <map>
 #include <string>
@@ -7,8 +7,8 @@
 #include <doctest/doctest.h>
 
 #include "raft/recovered_log.h"
-#include "server/new_cluster.h"
-#include "server/verify.h"
+#include "server/node/new_cluster.h"
+#include "server/tools/verify.h"
 #include "tests/support/sample_data.h"
 
 namespace cairn::server {

@@ -1,4 +1,4 @@
-#include "server/router.h"
+#include "server/api/router.h"
 
 #include <string>
 #include <tuple>
@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "server/gateway_statistics.h"
+#include "server/api/gateway_statistics.h"
 #include "tests/unit/api_harness.h"
 
 namespace {

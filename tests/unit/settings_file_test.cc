@@ -1,4 +1,4 @@
-#include "server/settings_file.h"
+#include "server/settings/settings_file.h"
 
 #include <filesystem>
 #include <fstream>

@@ -1,4 +1,4 @@
-#include "server/snapshot_service.h"
+#include "server/node/snapshot_service.h"
 
 #include <optional>
 #include <string>

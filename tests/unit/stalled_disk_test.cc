@@ -5,8 +5,8 @@
 
 #include <doctest/doctest.h>
 
-#include "server/disk_watch.h"
-#include "server/hand_over.h"
+#include "server/node/disk_watch.h"
+#include "server/node/hand_over.h"
 #include "tests/unit/replica_group.h"
 
 namespace {

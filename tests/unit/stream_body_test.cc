@@ -1,4 +1,4 @@
-#include "server/stream_body.h"
+#include "server/streams/stream_body.h"
 
 #include <cstddef>
 #include <memory>

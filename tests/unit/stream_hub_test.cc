@@ -1,4 +1,4 @@
-#include "server/stream_hub.h"
+#include "server/streams/stream_hub.h"
 
 #include <chrono>
 #include <memory>
@@ -9,7 +9,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
-#include "server/clock.h"
+#include "server/base/clock.h"
 
 namespace cairn::server {
 namespace {

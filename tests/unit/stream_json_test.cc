@@ -1,4 +1,4 @@
-#include "server/stream_json.h"
+#include "server/streams/stream_json.h"
 
 #include <memory>
 #include <string>

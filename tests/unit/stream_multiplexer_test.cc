@@ -1,4 +1,4 @@
-#include "server/stream_multiplexer.h"
+#include "server/streams/stream_multiplexer.h"
 
 #include <map>
 #include <memory>

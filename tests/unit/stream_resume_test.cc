@@ -1,4 +1,4 @@
-#include "server/stream_resume.h"
+#include "server/node/stream_resume.h"
 
 #include <memory>
 #include <string>

@@ -1,4 +1,4 @@
-#include "server/stream_transport.h"
+#include "server/http/stream_transport.h"
 
 #include <string_view>
 #include <utility>

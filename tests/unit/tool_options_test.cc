@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-#include "server/command_line.h"
+#include "server/program/command_line.h"
 
 using namespace cairn::server;
 

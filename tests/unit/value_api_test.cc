@@ -1,4 +1,4 @@
-#include "server/value_api.h"
+#include "server/api/value_api.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "server/value_json.h"
+#include "server/api/value_json.h"
 
 #include <memory>
 #include <string>
@@ -9,10 +9,10 @@
 #include <nlohmann/json.hpp>
 
 #include "fsm/utf8.h"
-#include "server/base64.h"
-#include "server/cluster_json.h"
-#include "server/json_text.h"
-#include "server/value_body.h"
+#include "server/api/cluster_json.h"
+#include "server/api/value_body.h"
+#include "server/base/base64.h"
+#include "server/base/json_text.h"
 
 namespace {
 

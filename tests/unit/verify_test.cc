@@ -1,4 +1,4 @@
-#include "server/verify.h"
+#include "server/tools/verify.h"
 
 #include <algorithm>
 #include <map>
@@ -8,7 +8,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
-#include "server/verify_report.h"
+#include "server/tools/verify_report.h"
 #include "tests/support/sample_data.h"
 
 namespace cairn::server {

@@ -1,4 +1,4 @@
-#include "server/websocket_frame.h"
+#include "server/streams/websocket_frame.h"
 
 #include <string>
 #include <string_view>

@@ -1,4 +1,4 @@
-#include "server/websocket_session.h"
+#include "server/gateway/websocket_session.h"
 
 #include <deque>
 #include <memory>

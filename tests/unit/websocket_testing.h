@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "server/websocket_frame.h"
+#include "server/streams/websocket_frame.h"
 
 namespace cairn::server {
 

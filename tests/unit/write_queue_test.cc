@@ -1,4 +1,4 @@
-#include "server/write_queue.h"
+#include "server/node/write_queue.h"
 
 #include <string>
 #include <utility>

@@ -1,0 +1,53 @@
+// What a node finds in its data directory, or puts there on its first start: who it is, its log,
+// its snapshots, the state they add up to.
+//
+// Used at start, on the main thread, before anything else runs. Data that is damaged is put aside
+// where others have it too: the node then begins empty, without a voice, until its cluster has
+// taken it in again (raft/data_directory.h). It never serves anything doubtful.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "raft/data_directory.h"
+#include "server/node/value_group.h"
+#include "server/program/raft_thread.h"
+#include "server/settings/options.h"
+
+namespace cairn::server {
+
+// Why a node can't start: one line for stderr.
+struct StartRefusal {
+    int exit_status = 1;  // 2: what was asked for doesn't fit the data directory or the cluster
+    std::string reason;
+};
+
+class NodeData {
+ public:
+    // Opens the directory, asks the cluster to be taken in when that was wished, and reads it all.
+    std::optional<StartRefusal> open(const ServeOptions& options);
+
+    const raft::Identity& identity() const { return *directory_->identity(); }
+    // Where this node's Raft listens, and where others are told to find it.
+    Address listen_address(const ServeOptions& options) const;
+    Address advertised_address(const ServeOptions& options) const;
+    // The other members, as last heard of.
+    std::vector<raft::PeerAddress> peers() const;
+
+    RaftThread::Data take_data() { return std::move(data_); }
+    raft::DataDirectory& directory() { return *directory_; }
+
+ private:
+    std::optional<StartRefusal> settle_identity(const ServeOptions& options);
+    std::optional<StartRefusal> found_or_join(const ServeOptions& options);
+    std::optional<StartRefusal> open_all(const ServeOptions& options, std::string& damage);
+    std::optional<StartRefusal> open_snapshots(const ServeOptions& options, std::string& damage);
+    std::optional<StartRefusal> open_log(const ServeOptions& options, std::string& damage);
+    raft::Configuration founding_configuration() const;
+
+    std::unique_ptr<raft::DataDirectory> directory_;
+    RaftThread::Data data_;
+};
+
+}  // namespace cairn::server
