@@ -10,7 +10,7 @@
 // The state machine of a node is the list of what it applied, a snapshot is that list as bytes. The
 // cluster plays the driver's part: it stores snapshots, sends them chunk by chunk, gathers and
 // installs them, and checks that every state is what was committed. It doesn't drive raft::Node;
-// tests/unit/node_test.cc does.
+// tests/unit/raft/node_test.cc does.
 #pragma once
 
 #include <cstdint>

@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/unit/replica_rig.h"
+#include "tests/unit/server/replica_rig.h"
 
 namespace {
 

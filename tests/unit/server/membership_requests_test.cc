@@ -6,8 +6,8 @@
 #include <doctest/doctest.h>
 
 #include "server/node/membership.h"
-#include "tests/unit/replica_group.h"
-#include "tests/unit/replica_testing.h"
+#include "tests/unit/server/replica_group.h"
+#include "tests/unit/server/replica_testing.h"
 
 namespace {
 

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/unit/transport_testing.h"
+#include "tests/unit/raft/transport_testing.h"
 
 using namespace cairn::raft;
 using namespace cairn::raft::transport_testing;

@@ -7,7 +7,7 @@
 
 #include "server/node/disk_watch.h"
 #include "server/node/hand_over.h"
-#include "tests/unit/replica_group.h"
+#include "tests/unit/server/replica_group.h"
 
 namespace {
 

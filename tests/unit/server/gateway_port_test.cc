@@ -8,7 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <doctest/doctest.h>
 
-#include "tests/unit/replica_testing.h"
+#include "tests/unit/server/replica_testing.h"
 
 namespace {
 

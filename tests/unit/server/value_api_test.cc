@@ -5,7 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "atomix/multiraft/atomic/value/v1/fsm.pb.h"
-#include "tests/unit/api_harness.h"
+#include "tests/unit/server/api_harness.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "raft/peer_socket.h"
-#include "tests/unit/transport_testing.h"
+#include "tests/unit/raft/transport_testing.h"
 
 using namespace cairn::raft;
 using namespace cairn::raft::transport_testing;

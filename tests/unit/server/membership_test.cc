@@ -9,7 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "server/node/hand_over.h"
-#include "tests/unit/replica_group.h"
+#include "tests/unit/server/replica_group.h"
 
 namespace {
 

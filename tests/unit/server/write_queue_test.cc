@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/unit/replica_testing.h"
+#include "tests/unit/server/replica_testing.h"
 
 namespace {
 

@@ -9,7 +9,7 @@
 
 #include "raft/configuration_change.h"
 #include "tests/support/snapshot_testing.h"
-#include "tests/unit/replica_testing.h"
+#include "tests/unit/server/replica_testing.h"
 
 namespace {
 

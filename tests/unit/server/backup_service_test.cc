@@ -10,7 +10,7 @@
 
 #include "raft/crc32c.h"
 #include "tests/support/snapshot_testing.h"
-#include "tests/unit/replica_testing.h"
+#include "tests/unit/server/replica_testing.h"
 
 namespace {
 

@@ -12,7 +12,7 @@
 
 #include "server/node/replica.h"
 #include "tests/support/snapshot_testing.h"
-#include "tests/unit/replica_testing.h"
+#include "tests/unit/server/replica_testing.h"
 
 namespace cairn::server::test {
 

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/unit/replica_testing.h"
+#include "tests/unit/server/replica_testing.h"
 
 namespace cairn::server::test {
 namespace {

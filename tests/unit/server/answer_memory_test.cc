@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/unit/gateway_fixture.h"
+#include "tests/unit/server/gateway_fixture.h"
 
 namespace {
 

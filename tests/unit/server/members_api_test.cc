@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/unit/api_harness.h"
+#include "tests/unit/server/api_harness.h"
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "server/api/gateway_statistics.h"
-#include "tests/unit/api_harness.h"
+#include "tests/unit/server/api_harness.h"
 
 namespace {
 
