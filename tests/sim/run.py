@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Runs the simulation for tests/run: kept seeds, then fresh ones until the time is over, on every core.
+"""Runs the simulation for tests/run: kept seeds, then others until the time is over, on every core.
 
-  run.py --binary cairn_sim [--seconds S] [--base N]
+  run.py --binary cairn_sim [--seconds S] [--base N]   N: the first of the others; by default drawn from the clock
 
 tests/sim/seeds.txt keeps seeds that once found something, each with what it was. A failure prints the line that
 reproduces it. Ends with a line "N passed, N failed".
@@ -44,7 +44,7 @@ def main():
     results = [run(f"seeds 1 to {KEPT_FIXED}", options.binary, "--runs", str(KEPT_FIXED), "--base", "1")]
     results += [run(f"seed {seed}, which found something once", options.binary, "--seed", str(seed)) for seed in seeds]
     with ThreadPoolExecutor() as pool:
-        results += pool.map(lambda base: run(f"fresh seeds from {base}", options.binary, "--seconds", str(options.seconds),
+        results += pool.map(lambda base: run(f"seeds from {base}", options.binary, "--seconds", str(options.seconds),
                                              "--base", str(base)),
                             [options.base + core * FAR for core in range(os.cpu_count() or 1)])
     print(f"{results.count(True)} passed, {results.count(False)} failed")
