@@ -1,8 +1,8 @@
 // What one gateway counts, for metrics.
 //
-// Written by its gateway thread alone, as plain counters (raft/statistics.h); read by whoever makes
-// metrics of it, on any thread, also after the gateway has ended. The histogram of a route, method
-// and class of status is made when the first such request is answered: after that counting
+// Written by its gateway thread alone, as plain counters (raft/base/statistics.h); read by whoever
+// makes metrics of it, on any thread, also after the gateway has ended. The histogram of a route,
+// method and class of status is made when the first such request is answered: after that counting
 // allocates nothing. What a client chose is never a label: names of routes and methods come from
 // tables of ours.
 #pragma once
@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "raft/statistics.h"
+#include "raft/base/statistics.h"
 #include "server/http/problem.h"
 #include "server/http/stream_transport.h"
 

@@ -12,7 +12,7 @@
 
 #include <prometheus/metric_family.h>
 
-#include "raft/statistics.h"
+#include "raft/base/statistics.h"
 
 namespace cairn::server {
 

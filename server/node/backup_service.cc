@@ -5,7 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include "raft/crc32c.h"
+#include "raft/base/crc32c.h"
 
 namespace cairn::server {
 namespace {

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "raft/node.h"
-#include "raft/transport.h"
+#include "raft/core/node.h"
+#include "raft/core/transport.h"
 #include "server/node/backend.h"
 
 namespace cairn::server {

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-#include "raft/types.h"
+#include "raft/core/types.h"
 
 namespace cairn::server {
 

@@ -3,7 +3,7 @@
 // A pure function of what the leader knows, for the raft thread.
 #pragma once
 
-#include "raft/core.h"
+#include "raft/core/core.h"
 
 namespace cairn::server {
 

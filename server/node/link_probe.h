@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "cairn/server/v1/command.pb.h"
-#include "raft/transport.h"
+#include "raft/core/transport.h"
 
 namespace cairn::server {
 

@@ -428,7 +428,7 @@ void Membership::tell_members() {
         addresses.emplace_back(member.id, member.address);
         // Only a leader knows the newest: anybody else may lag behind the configuration that took
         // a member in with another data directory, and must not send it away for ever. What a wrong
-        // one has to say counts for nothing anyway (raft/core_configuration.cc).
+        // one has to say counts for nothing anyway (raft/core/core_configuration.cc).
         member.disk_id = core.is_leader() ? member.disk_id : raft::any_disk_id;
     }
     transport_.set_members(members, gone);

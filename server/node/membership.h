@@ -5,7 +5,7 @@
 // change after the other; any other node passes requests on to it and asks again when it changes,
 // which is safe: adding who is there and removing who is gone change nothing. A request is done
 // when the configuration it wanted is committed. What changes may follow each other is
-// raft/configuration_change.h's, when one may be made is raft::Core's.
+// raft/core/configuration_change.h's, when one may be made is raft::Core's.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "cairn/server/v1/command.pb.h"
-#include "raft/node.h"
-#include "raft/transport.h"
+#include "raft/core/node.h"
+#include "raft/core/transport.h"
 #include "server/node/backend.h"
 #include "server/node/port.h"
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "raft/snapshot_store.h"
+#include "raft/disk/snapshot_store.h"
 #include "server/node/value_group.h"
 
 namespace cairn::server {

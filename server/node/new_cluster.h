@@ -16,10 +16,10 @@
 #include <string>
 
 #include "fsm/state_machine.h"
-#include "raft/configuration.h"
-#include "raft/file_system.h"
-#include "raft/types.h"
-#include "raft/wal.h"
+#include "raft/core/configuration.h"
+#include "raft/core/types.h"
+#include "raft/disk/file_system.h"
+#include "raft/disk/wal.h"
 
 namespace cairn::server {
 

@@ -7,9 +7,9 @@
 #include <optional>
 #include <vector>
 
-#include "raft/core.h"
-#include "raft/disk_thread.h"
-#include "raft/statistics.h"
+#include "raft/base/statistics.h"
+#include "raft/core/core.h"
+#include "raft/disk/disk_thread.h"
 #include "server/node/snapshot_service.h"
 #include "server/node/write_queue.h"
 

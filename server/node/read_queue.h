@@ -13,7 +13,7 @@
 #include <memory>
 #include <vector>
 
-#include "raft/node.h"
+#include "raft/core/node.h"
 #include "server/node/port.h"
 
 namespace cairn::server {

@@ -19,9 +19,9 @@
 
 #include "fsm/history.h"
 #include "fsm/state_machine.h"
-#include "raft/node.h"
-#include "raft/statistics.h"
-#include "raft/transport.h"
+#include "raft/base/statistics.h"
+#include "raft/core/node.h"
+#include "raft/core/transport.h"
 #include "server/base/clock.h"
 #include "server/node/backend.h"
 #include "server/node/backup_service.h"

@@ -20,9 +20,9 @@
 #include <vector>
 
 #include "fsm/state_machine.h"
-#include "raft/node.h"
-#include "raft/snapshot_store.h"
-#include "raft/storage.h"
+#include "raft/core/node.h"
+#include "raft/core/storage.h"
+#include "raft/disk/snapshot_store.h"
 
 namespace cairn::server {
 

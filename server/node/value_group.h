@@ -1,7 +1,7 @@
 // Which Raft group the values are in: the number in its records, frames and snapshots.
 #pragma once
 
-#include "raft/types.h"
+#include "raft/core/types.h"
 
 namespace cairn::server {
 

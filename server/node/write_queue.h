@@ -21,9 +21,9 @@
 
 #include "cairn/server/v1/command.pb.h"
 #include "fsm/state_machine.h"
-#include "raft/node.h"
-#include "raft/statistics.h"
-#include "raft/transport.h"
+#include "raft/base/statistics.h"
+#include "raft/core/node.h"
+#include "raft/core/transport.h"
 #include "server/node/port.h"
 
 namespace cairn::server {

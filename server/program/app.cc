@@ -14,7 +14,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
-#include "raft/read_lease.h"
+#include "raft/core/read_lease.h"
 #include "server/base/random_number.h"
 #include "server/gateway/gateway.h"
 #include "server/gateway/gateway_port.h"

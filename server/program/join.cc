@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
-#include "raft/configuration.h"
+#include "raft/core/configuration.h"
 #include "server/base/printable.h"
 #include "server/client/http_client.h"
 #include "server/settings/initial_cluster.h"

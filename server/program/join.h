@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "raft/data_directory.h"
+#include "raft/disk/data_directory.h"
 #include "server/program/node_data.h"
 #include "server/settings/options.h"
 

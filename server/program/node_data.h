@@ -3,14 +3,14 @@
 //
 // Used at start, on the main thread, before anything else runs. Data that is damaged is put aside
 // where others have it too: the node then begins empty, without a voice, until its cluster has
-// taken it in again (raft/data_directory.h). It never serves anything doubtful.
+// taken it in again (raft/disk/data_directory.h). It never serves anything doubtful.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
 
-#include "raft/data_directory.h"
+#include "raft/disk/data_directory.h"
 #include "server/node/value_group.h"
 #include "server/program/raft_thread.h"
 #include "server/settings/options.h"

@@ -15,11 +15,11 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include "raft/data_directory.h"
-#include "raft/disk_thread.h"
-#include "raft/recovered_log.h"
-#include "raft/snapshot_thread.h"
-#include "raft/tcp_transport.h"
+#include "raft/disk/data_directory.h"
+#include "raft/disk/disk_thread.h"
+#include "raft/disk/recovered_log.h"
+#include "raft/disk/snapshot_thread.h"
+#include "raft/peers/tcp_transport.h"
 #include "server/log/access_log.h"
 #include "server/metrics/metrics_thread.h"
 #include "server/node/backend.h"

@@ -7,7 +7,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include "raft/data_directory.h"
+#include "raft/disk/data_directory.h"
 #include "server/base/printable.h"
 #include "server/base/random_number.h"
 #include "server/node/new_cluster.h"

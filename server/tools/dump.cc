@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "fsm/state_machine.h"
-#include "raft/data_directory.h"
-#include "raft/snapshot_reader.h"
-#include "raft/wal_reader.h"
+#include "raft/disk/data_directory.h"
+#include "raft/disk/snapshot_reader.h"
+#include "raft/disk/wal_reader.h"
 #include "server/node/snapshot_service.h"
 #include "server/tools/dump_record.h"
 #include "server/tools/verify.h"

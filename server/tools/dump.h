@@ -11,8 +11,8 @@
 #include <limits>
 #include <string>
 
-#include "raft/file_system.h"
-#include "raft/types.h"
+#include "raft/core/types.h"
+#include "raft/disk/file_system.h"
 
 namespace cairn::server {
 

@@ -12,9 +12,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "raft/configuration.h"
-#include "raft/types.h"
-#include "raft/wal_reader.h"
+#include "raft/core/configuration.h"
+#include "raft/core/types.h"
+#include "raft/disk/wal_reader.h"
 
 namespace cairn::server {
 

@@ -7,7 +7,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include "raft/data_directory.h"
+#include "raft/disk/data_directory.h"
 #include "server/base/printable.h"
 #include "server/node/new_cluster.h"
 #include "server/settings/initial_cluster.h"

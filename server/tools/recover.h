@@ -25,8 +25,8 @@
 #include <optional>
 #include <string>
 
-#include "raft/file_system.h"
-#include "raft/wal.h"
+#include "raft/disk/file_system.h"
+#include "raft/disk/wal.h"
 #include "server/base/address.h"
 
 namespace cairn::server {

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-#include "raft/snapshot_reader.h"
+#include "raft/disk/snapshot_reader.h"
 #include "server/node/new_cluster.h"
 #include "server/node/snapshot_service.h"
 #include "server/node/value_group.h"

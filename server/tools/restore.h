@@ -14,10 +14,10 @@
 #include <string>
 
 #include "fsm/state_machine.h"
-#include "raft/data_directory.h"
-#include "raft/file_system.h"
-#include "raft/snapshot_format.h"
-#include "raft/wal.h"
+#include "raft/disk/data_directory.h"
+#include "raft/disk/file_system.h"
+#include "raft/disk/snapshot_format.h"
+#include "raft/disk/wal.h"
 #include "server/settings/initial_cluster.h"
 
 namespace cairn::server {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <optional>
 
-#include "raft/shared_lock.h"
+#include "raft/disk/shared_lock.h"
 #include "server/base/printable.h"
 #include "server/tools/verify.h"
 #include "server/tools/verify_report.h"

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "fsm/state_machine.h"
-#include "raft/recovered_log.h"
-#include "raft/snapshot_reader.h"
+#include "raft/disk/recovered_log.h"
+#include "raft/disk/snapshot_reader.h"
 #include "server/base/printable.h"
 #include "server/node/snapshot_service.h"
 #include "server/node/value_group.h"

@@ -4,7 +4,7 @@
 // On one thread, any. Reads everything and changes nothing: no torn tail is cut, no file removed.
 // It holds what a node holds after its start, the log and the state, in memory. What is found comes
 // as a value; verify_report.h makes text and JSON of it. That nobody uses the directory is the
-// caller's affair (raft/shared_lock.h).
+// caller's affair (raft/disk/shared_lock.h).
 //
 // Damage is everything that a node would refuse to start with, and besides what a node doesn't look
 // at: older snapshots, terms and stamps that go back, a vote that changes within a term. What a
@@ -18,11 +18,11 @@
 #include <vector>
 
 #include "fsm/state_machine.h"
-#include "raft/configuration.h"
-#include "raft/data_directory.h"
-#include "raft/file_system.h"
-#include "raft/types.h"
-#include "raft/wal_reader.h"
+#include "raft/core/configuration.h"
+#include "raft/core/types.h"
+#include "raft/disk/data_directory.h"
+#include "raft/disk/file_system.h"
+#include "raft/disk/wal_reader.h"
 
 namespace cairn::server {
 

@@ -1,7 +1,7 @@
 """Stands between the nodes of a cluster, and cuts single one-way links between them.
 
 Every node listens where only the relay knows, and all are told that the others are at the relay's ports. Who dials says
-so in his first words (raft/handshake.h), and a connection carries messages of the node that dialled only: so the
+so in his first words (raft/peers/handshake.h), and a connection carries messages of the node that dialled only: so the
 connection from `a` to `b` is the one-way link from `a` to `b`.
 
 A link that is cut is silent, as on a network that loses packets: connections stay open and nothing passes, new ones get no

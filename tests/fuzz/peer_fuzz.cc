@@ -10,12 +10,12 @@
 #include <string_view>
 #include <vector>
 
-#include "raft/codec.h"
-#include "raft/crc32c.h"
-#include "raft/frame_reader.h"
-#include "raft/handshake.h"
-#include "raft/little_endian.h"
-#include "raft/outbox.h"
+#include "raft/base/crc32c.h"
+#include "raft/core/little_endian.h"
+#include "raft/peers/codec.h"
+#include "raft/peers/frame_reader.h"
+#include "raft/peers/handshake.h"
+#include "raft/peers/outbox.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace cairn::fuzz {

@@ -12,8 +12,8 @@
 #include "fsm/command.h"
 #include "fsm/snapshot.h"
 #include "fsm/snapshot_format.h"
-#include "raft/snapshot_reader.h"
-#include "raft/snapshot_store.h"
+#include "raft/disk/snapshot_reader.h"
+#include "raft/disk/snapshot_store.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/memory_file_system.h"
 

@@ -12,8 +12,8 @@
 #include <tuple>
 #include <vector>
 
-#include "raft/wal.h"
-#include "raft/wal_format.h"
+#include "raft/disk/wal.h"
+#include "raft/disk/wal_format.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/memory_file_system.h"
 #include "tests/support/wal_model.h"

@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/random.h"
+#include "raft/core/random.h"
 #include "tests/support/core_cluster.h"
 
 namespace {

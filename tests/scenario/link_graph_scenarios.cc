@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/random.h"
+#include "raft/core/random.h"
 #include "tests/scenario/link_graph_run.h"
 #include "tests/support/link_graph.h"
 

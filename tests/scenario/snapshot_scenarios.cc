@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/random.h"
+#include "raft/core/random.h"
 #include "tests/scenario/snapshot_helpers.h"
 
 namespace {

@@ -1,6 +1,7 @@
 // The simulated disk of one process: raft::Storage over the real write-ahead log, as
-// raft/disk_thread.h does it, and the thread that works with the real snapshot store. Work takes
-// virtual time and has its effect at its end, or, when the process ends in the middle, half of it.
+// raft/disk/disk_thread.h does it, and the thread that works with the real snapshot store. Work
+// takes virtual time and has its effect at its end, or, when the process ends in the middle, half
+// of it.
 //
 // It also knows what is durable, for the observer: what a restart must find again.
 #pragma once
@@ -13,9 +14,9 @@
 #include <variant>
 #include <vector>
 
-#include "raft/snapshot_store.h"
-#include "raft/storage.h"
-#include "raft/wal.h"
+#include "raft/core/storage.h"
+#include "raft/disk/snapshot_store.h"
+#include "raft/disk/wal.h"
 #include "server/node/snapshot_service.h"
 #include "tests/sim/random.h"
 #include "tests/sim/swarm.h"

@@ -2,7 +2,7 @@
 // while the others stay as bad as they can be.
 #include <algorithm>
 
-#include "raft/quorum.h"
+#include "raft/core/quorum.h"
 #include "tests/sim/faults.h"
 
 namespace cairn::sim {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "raft/read_lease.h"
-#include "raft/wal_format.h"
+#include "raft/core/read_lease.h"
+#include "raft/disk/wal_format.h"
 #include "server/node/value_group.h"
 
 namespace cairn::sim {
@@ -244,7 +244,7 @@ SimNode::Found SimNode::open_data(Data& data, std::string& detail) {
     return Found::good;
 }
 
-// As raft/data_directory.cc's start_afresh.
+// As raft/disk/data_directory.cc's start_afresh.
 void SimNode::begin_afresh(const std::string& detail) {
     require(flipped_, "node ", id_, " finds damage that nobody did: ", detail);
     world_.trace.sometimes("damage found at start");

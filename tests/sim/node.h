@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "raft/recovered_log.h"
+#include "raft/disk/recovered_log.h"
 #include "server/node/replica.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/network.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "raft/quorum.h"
+#include "raft/core/quorum.h"
 
 namespace cairn::sim {
 

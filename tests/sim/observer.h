@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "raft/core.h"
+#include "raft/core/core.h"
 #include "server/node/replica.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/reference.h"

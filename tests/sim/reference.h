@@ -12,8 +12,8 @@
 
 #include "fsm/history.h"
 #include "fsm/state_machine.h"
-#include "raft/configuration.h"
-#include "raft/types.h"
+#include "raft/core/configuration.h"
+#include "raft/core/types.h"
 #include "tests/checker/idempotency_check.h"
 #include "tests/sim/trace.h"
 

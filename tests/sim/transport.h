@@ -1,5 +1,5 @@
-// raft::Transport over the simulated network, as raft/tcp_transport.h has it over sockets: one
-// connection to every peer that only sends, connections from peers that only receive, the real
+// raft::Transport over the simulated network, as raft/peers/tcp_transport.h has it over sockets:
+// one connection to every peer that only sends, connections from peers that only receive, the real
 // handshake, the real frames. A node that is no member here may be heard and is answered.
 //
 // Belongs to one process; its owner calls it as the network calls the host, but later when the
@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "raft/codec.h"
-#include "raft/frame_reader.h"
-#include "raft/handshake.h"
-#include "raft/transport.h"
+#include "raft/core/transport.h"
+#include "raft/peers/codec.h"
+#include "raft/peers/frame_reader.h"
+#include "raft/peers/handshake.h"
 #include "tests/sim/network.h"
 
 namespace cairn::sim {

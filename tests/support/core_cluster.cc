@@ -128,7 +128,7 @@ void CoreCluster::start(NodeId id) {
     options.disk_id = one.disk_id;
     options.joined = one.joined;
     options.random_seed += id * 7919 + ++one.incarnation * 104729;
-    // A snapshot can be durable before the term it was received in (raft/recovered_log.h).
+    // A snapshot can be durable before the term it was received in (raft/disk/recovered_log.h).
     if (one.disk_hard_state.term < one.snapshot.last_included.term) {
         one.disk_hard_state = {one.snapshot.last_included.term, 0};
     }

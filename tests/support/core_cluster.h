@@ -23,7 +23,7 @@
 #include <string_view>
 #include <vector>
 
-#include "raft/core.h"
+#include "raft/core/core.h"
 
 namespace cairn::raft::testing {
 

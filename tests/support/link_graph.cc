@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "raft/invariant.h"
+#include "raft/core/invariant.h"
 
 namespace cairn::raft::testing {
 

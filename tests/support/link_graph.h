@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "raft/types.h"
+#include "raft/core/types.h"
 
 namespace cairn::raft::testing {
 

@@ -18,7 +18,7 @@
 #include <string_view>
 #include <vector>
 
-#include "raft/file_system.h"
+#include "raft/disk/file_system.h"
 
 namespace cairn::raft::test {
 

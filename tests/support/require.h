@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/types.h"
+#include "raft/core/types.h"
 
 namespace cairn::raft::testing {
 

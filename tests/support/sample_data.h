@@ -13,9 +13,9 @@
 
 #include "fsm/command.h"
 #include "fsm/state_machine.h"
-#include "raft/data_directory.h"
-#include "raft/snapshot_store.h"
-#include "raft/wal.h"
+#include "raft/disk/data_directory.h"
+#include "raft/disk/snapshot_store.h"
+#include "raft/disk/wal.h"
 #include "tests/support/memory_file_system.h"
 #include "tests/support/wal_model.h"
 

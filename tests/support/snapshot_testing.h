@@ -11,8 +11,8 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/crc32c.h"
-#include "raft/snapshot_store.h"
+#include "raft/base/crc32c.h"
+#include "raft/disk/snapshot_store.h"
 #include "tests/support/memory_file_system.h"
 
 namespace cairn::raft::test {

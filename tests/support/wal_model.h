@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "raft/wal.h"
+#include "raft/disk/wal.h"
 #include "tests/support/memory_file_system.h"
 
 namespace cairn::raft::test {

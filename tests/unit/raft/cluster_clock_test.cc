@@ -1,4 +1,4 @@
-#include "raft/cluster_clock.h"
+#include "raft/core/cluster_clock.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // Frames: what the encoder writes the decoder reads, and nothing else gets through. Also the outbox
 // that frames wait in and the reader that cuts them out of a byte stream.
-#include "raft/codec.h"
+#include "raft/peers/codec.h"
 
 #include <algorithm>
 #include <array>
@@ -12,8 +12,8 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/frame_reader.h"
-#include "raft/random.h"
+#include "raft/core/random.h"
+#include "raft/peers/frame_reader.h"
 
 using namespace cairn::raft;
 

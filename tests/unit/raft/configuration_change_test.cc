@@ -1,11 +1,11 @@
-#include "raft/configuration_change.h"
+#include "raft/core/configuration_change.h"
 
 #include <algorithm>
 #include <string>
 
 #include <doctest/doctest.h>
 
-#include "raft/random.h"
+#include "raft/core/random.h"
 
 namespace {
 

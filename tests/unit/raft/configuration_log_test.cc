@@ -1,4 +1,4 @@
-#include "raft/configuration_log.h"
+#include "raft/core/configuration_log.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "raft/configuration.h"
+#include "raft/core/configuration.h"
 
 #include <algorithm>
 

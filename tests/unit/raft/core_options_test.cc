@@ -3,8 +3,8 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/options.h"
-#include "raft/read_lease.h"
+#include "raft/core/options.h"
+#include "raft/core/read_lease.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "raft/data_directory.h"
+#include "raft/disk/data_directory.h"
 
 #include <filesystem>
 #include <fstream>

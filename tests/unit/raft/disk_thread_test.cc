@@ -1,4 +1,4 @@
-#include "raft/disk_thread.h"
+#include "raft/disk/disk_thread.h"
 
 #include <array>
 #include <atomic>

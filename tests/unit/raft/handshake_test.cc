@@ -1,5 +1,5 @@
 // The handshake as bytes: what is understood, what is turned away and how early.
-#include "raft/handshake.h"
+#include "raft/peers/handshake.h"
 
 #include <algorithm>
 #include <cstring>
@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/random.h"
+#include "raft/core/random.h"
 
 using namespace cairn::raft;
 

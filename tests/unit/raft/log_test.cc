@@ -1,4 +1,4 @@
-#include "raft/log.h"
+#include "raft/core/log.h"
 
 #include <doctest/doctest.h>
 

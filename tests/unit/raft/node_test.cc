@@ -1,4 +1,4 @@
-#include "raft/node.h"
+#include "raft/core/node.h"
 
 #include <algorithm>
 #include <string>

@@ -1,10 +1,10 @@
 // The bounds of what waits for a connection. What is in it, and how it goes out, is tested with the
 // frames (codec_test.cc).
-#include "raft/outbox.h"
+#include "raft/peers/outbox.h"
 
 #include <doctest/doctest.h>
 
-#include "raft/codec.h"
+#include "raft/peers/codec.h"
 
 using namespace cairn::raft;
 

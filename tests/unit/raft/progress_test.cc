@@ -1,4 +1,4 @@
-#include "raft/progress.h"
+#include "raft/core/progress.h"
 
 #include <doctest/doctest.h>
 

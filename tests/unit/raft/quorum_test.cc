@@ -1,10 +1,10 @@
-#include "raft/quorum.h"
+#include "raft/core/quorum.h"
 
 #include <map>
 
 #include <doctest/doctest.h>
 
-#include "raft/random.h"
+#include "raft/core/random.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "raft/read_lease.h"
+#include "raft/core/read_lease.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // What a restart makes of snapshot and log together.
 
-#include "raft/recovered_log.h"
+#include "raft/disk/recovered_log.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "raft/shared_lock.h"
+#include "raft/disk/shared_lock.h"
 
 #include <filesystem>
 #include <string>
@@ -6,7 +6,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
-#include "raft/data_directory.h"
+#include "raft/disk/data_directory.h"
 
 namespace cairn::raft {
 

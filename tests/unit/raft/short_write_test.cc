@@ -14,7 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "raft/file_system.h"
+#include "raft/disk/file_system.h"
 
 namespace {
 

@@ -10,7 +10,7 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/snapshot_store.h"
+#include "raft/disk/snapshot_store.h"
 #include "tests/support/snapshot_testing.h"
 
 namespace cairn::raft::test {

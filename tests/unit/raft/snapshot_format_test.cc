@@ -1,4 +1,4 @@
-#include "raft/snapshot_format.h"
+#include "raft/disk/snapshot_format.h"
 
 #include <string>
 

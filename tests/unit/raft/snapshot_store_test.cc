@@ -1,4 +1,4 @@
-#include "raft/snapshot_store.h"
+#include "raft/disk/snapshot_store.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -8,7 +8,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
-#include "raft/data_directory.h"
+#include "raft/disk/data_directory.h"
 #include "tests/support/snapshot_testing.h"
 
 namespace cairn::raft::test {

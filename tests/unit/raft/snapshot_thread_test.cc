@@ -1,4 +1,4 @@
-#include "raft/snapshot_thread.h"
+#include "raft/disk/snapshot_thread.h"
 
 #include <array>
 #include <future>

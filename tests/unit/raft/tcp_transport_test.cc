@@ -1,5 +1,5 @@
 // The transport over real sockets on the loopback, on an io_context that the test itself runs.
-#include "raft/tcp_transport.h"
+#include "raft/peers/tcp_transport.h"
 
 #include <doctest/doctest.h>
 

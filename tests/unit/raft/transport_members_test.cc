@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/peer_socket.h"
+#include "raft/peers/peer_socket.h"
 #include "tests/unit/raft/transport_testing.h"
 
 using namespace cairn::raft;

@@ -21,10 +21,10 @@
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
-#include "raft/codec.h"
-#include "raft/frame_reader.h"
-#include "raft/handshake.h"
-#include "raft/tcp_transport.h"
+#include "raft/peers/codec.h"
+#include "raft/peers/frame_reader.h"
+#include "raft/peers/handshake.h"
+#include "raft/peers/tcp_transport.h"
 
 namespace cairn::raft::transport_testing {
 

@@ -1,10 +1,10 @@
-#include "raft/wal_format.h"
+#include "raft/disk/wal_format.h"
 
 #include <string>
 
 #include <doctest/doctest.h>
 
-#include "raft/crc32c.h"
+#include "raft/base/crc32c.h"
 
 namespace cairn::raft {
 namespace {

@@ -1,4 +1,4 @@
-#include "raft/wal_recovery.h"
+#include "raft/disk/wal_recovery.h"
 
 #include <string>
 #include <vector>

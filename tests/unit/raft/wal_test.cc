@@ -1,4 +1,4 @@
-#include "raft/wal.h"
+#include "raft/disk/wal.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -8,7 +8,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
-#include "raft/wal_format.h"
+#include "raft/disk/wal_format.h"
 #include "tests/support/memory_file_system.h"
 #include "tests/support/wal_model.h"
 

@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/crc32c.h"
+#include "raft/base/crc32c.h"
 #include "tests/support/snapshot_testing.h"
 #include "tests/unit/server/replica_testing.h"
 

@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/quorum.h"
+#include "raft/core/quorum.h"
 
 using namespace cairn::server;
 

@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/recovered_log.h"
+#include "raft/disk/recovered_log.h"
 #include "server/node/new_cluster.h"
 #include "server/node/snapshot_service.h"
 #include "server/tools/verify.h"

@@ -2,7 +2,7 @@
 // messages that arrive at once unless the test cuts somebody off.
 //
 // Header only; one thread. Who may speak to whom is what each node told its transport, judged by
-// the real handshake (raft/handshake.h) before every round of messages.
+// the real handshake (raft/peers/handshake.h) before every round of messages.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/handshake.h"
+#include "raft/peers/handshake.h"
 #include "server/node/replica.h"
 #include "tests/support/snapshot_testing.h"
 #include "tests/unit/server/replica_testing.h"

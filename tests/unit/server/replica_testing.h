@@ -15,7 +15,7 @@
 
 #include "cairn/server/v1/command.pb.h"
 #include "fsm/command.h"
-#include "raft/node.h"
+#include "raft/core/node.h"
 #include "server/base/clock.h"
 #include "server/node/port.h"
 #include "server/node/snapshot_service.h"

@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "raft/configuration_change.h"
+#include "raft/core/configuration_change.h"
 #include "tests/support/snapshot_testing.h"
 #include "tests/unit/server/replica_testing.h"
 
