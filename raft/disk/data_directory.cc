@@ -1,5 +1,6 @@
 #include "raft/disk/data_directory.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "raft/base/crc32c.h"
+#include "raft/disk/wal_format.h"
 
 namespace cairn::raft {
 namespace {
@@ -264,12 +266,20 @@ std::string DataDirectory::note_log() {
     return identity == *identity_ ? std::string() : write(identity);
 }
 
-std::string DataDirectory::missing_log() const {
+IoResult<bool> DataDirectory::is_log_gone() const {
     if (!identity_ || !identity_->has_log) {
-        return {};
+        return false;
+    }
+    const IoResult<bool> exists = files_.exists(wal_directory());
+    if (!exists || !*exists) {
+        return exists ? IoResult<bool>(true) : exists;
     }
     const IoResult<std::vector<std::string>> names = files_.list(wal_directory());
-    return names && !names->empty() ? std::string() : wal_directory() + ": the log is gone";
+    if (!names) {
+        return {boost::system::in_place_error, names.error()};
+    }
+    return std::ranges::none_of(
+        *names, [](const std::string& name) { return parse_wal_segment_name(name).has_value(); });
 }
 
 std::string DataDirectory::write(const Identity& identity) {

@@ -71,9 +71,10 @@ class DataDirectory {
     std::string initialise(const Identity& identity);
     // Writes down who the members are now. Returns an empty string, or one line saying why not.
     std::string note_members(std::vector<std::pair<NodeId, std::string>> members);
-    // Writes down that there is a log now; and says, in one line, that it is gone when it is.
+    // Writes down that there is a log now. Returns an empty string, or one line saying why not.
     std::string note_log();
-    std::string missing_log() const;
+    // There was one, and not a single segment is left of it.
+    IoResult<bool> is_log_gone() const;
     // Puts log and snapshots aside (DIR/damaged-N), and makes this a fresh directory of the same
     // node, for a node whose data can't be trusted. Returns an empty string, or why not; safe to
     // be interrupted and begun again.

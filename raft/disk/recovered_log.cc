@@ -18,9 +18,11 @@ std::optional<RecoveredLog> recover_log(const LogPosition& base, const Configura
         start.hard_state = {base.term, 0};
     }
     std::vector<Entry>& entries = state.entries;
-    if (!entries.empty() && entries.front().index > base.index + 1) {
+    // 0: there is no log to speak of.
+    const Index first_index = entries.empty() ? state.next_index : entries.front().index;
+    if (first_index > base.index + 1) {
         failure.is_damage = true;
-        failure.text = "the log begins at index " + std::to_string(entries.front().index) +
+        failure.text = "the log begins at index " + std::to_string(first_index) +
                        ", but the newest snapshot ends at index " + std::to_string(base.index);
         return std::nullopt;
     }
@@ -29,9 +31,11 @@ std::optional<RecoveredLog> recover_log(const LogPosition& base, const Configura
     // Entries that conflict with the snapshot, or end before it, are of no use; what might follow
     // them must not be taken for what follows the snapshot.
     const bool has_base_entry = after != entries.begin();
+    const bool goes_on = after == entries.end() ? state.next_index == 0 || first_index > base.index
+                                                : after->term >= base.term;
     const bool matches = has_base_entry ? std::prev(after)->index == base.index &&
                                               std::prev(after)->term == base.term
-                                        : after == entries.end() || after->term >= base.term;
+                                        : goes_on;
     for (auto entry = after; matches && entry != entries.end(); ++entry) {
         Configuration ignored;
         if (entry->kind == EntryKind::configuration &&

@@ -88,8 +88,10 @@ class Wal::Impl {
         epoch_ = recovery.epoch_max;
         reserves_ = std::move(recovery.reserves);
         reserve_number_ = recovery.reserve_number_max;
-        next_index_ = std::move(recovery.replay.next_index);
         for (const auto& [group, state] : recovery.replay.groups) {
+            if (state.next_index != 0) {
+                next_index_[group] = state.next_index;
+            }
             if (state.hard_state != HardState{}) {
                 hard_states_[group] = state.hard_state;
             }

@@ -68,6 +68,9 @@ struct WalFigures {
 struct WalGroupState {
     HardState hard_state;
     std::vector<Entry> entries;  // consecutive
+    // Behind the newest entry, also where that isn't kept any more; an entry may not have a larger
+    // one. 0: anything goes.
+    Index next_index = 0;
 };
 
 enum class WalOpenError {

@@ -99,19 +99,19 @@ std::string WalReplay::apply(const WalRecord& record) {
             return {};
         case WalRecordType::log_start:
             groups[header.group].entries.clear();
-            next_index[header.group] = header.index;
+            groups[header.group].next_index = header.index;
             return {};
         case WalRecordType::end_of_segment:
             return {};
         case WalRecordType::entry:
             break;
     }
-    const auto next = next_index.find(header.group);
-    if (header.index == 0 || (next != next_index.end() && header.index > next->second)) {
+    WalGroupState& state = groups[header.group];
+    if (header.index == 0 || (state.next_index != 0 && header.index > state.next_index)) {
         return "entry " + std::to_string(header.index) + " of group " +
                std::to_string(header.group) + " leaves a gap";
     }
-    std::vector<Entry>& entries = groups[header.group].entries;
+    std::vector<Entry>& entries = state.entries;
     if (!entries.empty() && header.index <= entries.back().index) {
         const Index first = entries.front().index;
         entries.resize(header.index > first ? header.index - first : 0);
@@ -121,14 +121,14 @@ std::string WalReplay::apply(const WalRecord& record) {
                        .stamp_ns = header.stamp_ns,
                        .kind = header.kind,
                        .payload = Payload::copy_of(record.payload)});
-    next_index[header.group] = header.index + 1;
+    state.next_index = header.index + 1;
     return {};
 }
 
 void WalReplay::forget_entries() {
-    next_index.clear();
     for (auto& [group, state] : groups) {
         state.entries.clear();
+        state.next_index = 0;
     }
 }
 
@@ -215,8 +215,8 @@ WalReader::Step WalReader::read_segment(std::uint64_t number) {
     }
     switch (decode_wal_segment_header(bytes_, header_)) {
         case WalHeaderVerdict::damaged:
-            return is_newest() ? judge_void(number)
-                               : fail(WalOpenError::corruption, "damaged segment header", 0);
+            // It was synced before the file became a segment.
+            return fail(WalOpenError::corruption, "damaged segment header", 0);
         case WalHeaderVerdict::unknown_version:
             return fail(WalOpenError::foreign, "segment of an unknown format version");
         case WalHeaderVerdict::valid:
@@ -265,31 +265,6 @@ WalReader::Step WalReader::judge_header(std::uint64_t number) {
     }
     epoch_before_ = header_.epoch;
     return Step::segment;
-}
-
-// A newest segment without a header can be dropped when it never held a record: there is nothing
-// but zeros behind the header, and the term and vote are elsewhere or never were.
-WalReader::Step WalReader::judge_void(std::uint64_t number) {
-    const IoResult<std::uint64_t> size = file_->size();
-    if (!size) {
-        return fail_io(size.error());
-    }
-    const bool has_predecessor = position_ > 1;
-    if (*size <= wal_segment_header_bytes || (number != 1 && !has_predecessor)) {
-        return fail(WalOpenError::corruption, "damaged segment header", 0);
-    }
-    constexpr std::uint64_t piece_bytes = 1U << 20;
-    for (std::uint64_t at = wal_segment_header_bytes; at < *size; at += piece_bytes) {
-        const auto piece = static_cast<std::size_t>(std::min(piece_bytes, *size - at));
-        if (const IoResult<void> read = file_->read_at(at, piece, bytes_); !read) {
-            return fail_io(read.error());
-        }
-        if (!is_all_zero(bytes_)) {
-            return fail(WalOpenError::corruption, "damaged segment header", 0);
-        }
-    }
-    // The one before it has an end like any other, and was read as one that is followed.
-    return Step::void_segment;
 }
 
 WalReader::Step WalReader::judge_records() {

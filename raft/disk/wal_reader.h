@@ -65,8 +65,6 @@ class WalReplay {
     void forget_entries();
 
     std::map<GroupId, WalGroupState> groups;
-    // Index behind the newest entry; an entry may not have a larger one. Absent: anything goes.
-    std::map<GroupId, Index> next_index;
 };
 
 struct WalFault {
@@ -92,9 +90,8 @@ class WalReader {
     bool open();
 
     enum class Step {
-        segment,       // header(), bytes(), scan()
-        void_segment,  // the newest, name(), never held anything: it doesn't count
-        fault,         // fault(); when has_segment(), what is readable before it is there too
+        segment,  // header(), bytes(), scan()
+        fault,    // fault(); when has_segment(), what is readable before it is there too
         end,
     };
     // Goes on to the next segment, oldest first. What the functions below return is good until
@@ -118,7 +115,6 @@ class WalReader {
               std::optional<std::uint64_t> offset = std::nullopt);
     Step fail_io(const boost::system::error_code& error);
     Step read_segment(std::uint64_t number);
-    Step judge_void(std::uint64_t number);
     Step judge_header(std::uint64_t number);
     Step judge_records();
 

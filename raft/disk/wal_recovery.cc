@@ -44,9 +44,6 @@ class Recovery {
                         return false;
                     }
                     break;
-                case WalReader::Step::void_segment:
-                    void_newest_ = reader_.name();
-                    break;
                 case WalReader::Step::fault:
                     return fail(reader_.fault());
                 case WalReader::Step::end:
@@ -107,11 +104,7 @@ class Recovery {
     }
 
     bool repair() {
-        if (!void_newest_.empty()) {
-            if (const IoResult<void> removed = files_.remove(path_of(void_newest_)); !removed) {
-                return fail_io(void_newest_, removed.error());
-            }
-        } else if (recovery_.newest_file != nullptr && !repair_tail()) {
+        if (recovery_.newest_file != nullptr && !repair_tail()) {
             return false;
         }
         return sync_directory();
@@ -215,7 +208,6 @@ class Recovery {
     WalOpenFailure& failure_;
 
     WalReader reader_;
-    std::string void_newest_;  // name of a newest segment that is to be dropped
     std::uint64_t last_append_offset_ = 0;
 };
 

@@ -13,6 +13,9 @@ namespace cairn::server {
 
 namespace {
 
+// To be taken in again a node needs a majority without its voice.
+constexpr std::size_t other_members_min = 2;
+
 using Addresses = std::vector<std::pair<raft::NodeId, std::string>>;
 
 // What is stored was once written from parsed addresses.
@@ -51,8 +54,8 @@ std::optional<StartRefusal> NodeData::open(const ServeOptions& options) {
     if (damage.empty()) {
         return refusal;
     }
-    if (peers().empty()) {
-        return StartRefusal{1, damage};  // nobody else has it
+    if (peers().size() < other_members_min) {
+        return StartRefusal{1, damage};
     }
     spdlog::error("{}", damage);
     data_ = {};
@@ -120,9 +123,12 @@ std::optional<StartRefusal> NodeData::found_or_join(const ServeOptions& options)
 
 std::optional<StartRefusal> NodeData::open_all(const ServeOptions& options, std::string& damage) {
     damage.clear();
-    if (const std::string lost = directory_->missing_log(); !lost.empty()) {
-        damage = lost;
-        return StartRefusal{1, lost};
+    const raft::IoResult<bool> lost = directory_->is_log_gone();
+    if (!lost || *lost) {
+        const std::string reason = directory_->wal_directory() + ": " +
+                                   (lost ? "the log is gone" : lost.error().message());
+        damage = lost ? reason : std::string();
+        return StartRefusal{1, reason};
     }
     if (std::optional<StartRefusal> refusal = open_snapshots(options, damage)) {
         return refusal;

@@ -120,8 +120,6 @@ void Dump::show_log() {
         }
         if (step == raft::WalReader::Step::fault) {
             show_fault();
-        } else if (step == raft::WalReader::Step::void_segment) {
-            show({{"record", "segment that was never used"}, {"file", path}});
         } else if (reader.is_newest()) {
             show_end(path, reader);
         }

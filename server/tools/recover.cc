@@ -197,9 +197,7 @@ bool Recovery::take_stock() {
         result_.outcome = RecoverOutcome::damaged;
         return false;
     }
-    const bool has_log = std::ranges::any_of(
-        report->segments, [](const SegmentReport& segment) { return !segment.never_used; });
-    if (!has_log || !report->fits) {
+    if (report->segments.empty() || !report->fits) {
         return refuse(path_ + ": there is no log yet, so nothing to recover");
     }
     if (old_.last.index > last_index_max) {

@@ -200,11 +200,12 @@ void Verifier::check_log() {
         raft::WalReader reader(files_, directory, owner);
         read_log(reader);
     }
-    const bool has_segment = std::ranges::any_of(
-        report_.segments, [](const SegmentReport& segment) { return !segment.never_used; });
-    if (!has_segment && log_sound_) {
+    if (report_.segments.empty() && log_sound_) {
         // Term and vote are in the log, and it was there before any snapshot.
-        if (snapshot_files_ > 0) {
+        if (report_.identity && report_.identity->has_log) {
+            log_sound_ = false;
+            damage(directory, std::nullopt, "the log is gone");
+        } else if (snapshot_files_ > 0) {
             log_sound_ = false;
             damage(directory, std::nullopt, "there is a snapshot, but no log");
         } else {
@@ -238,10 +239,7 @@ void Verifier::read_log(raft::WalReader& reader) {
     }
     for (raft::WalReader::Step step = reader.next(); step != raft::WalReader::Step::end;
          step = reader.next()) {
-        if (step == raft::WalReader::Step::void_segment) {
-            report_.segments.push_back(
-                {.file = directory + "/" + reader.name(), .never_used = true, .newest = true});
-        } else if (reader.has_segment()) {
+        if (reader.has_segment()) {
             take_segment(reader);
         }
         if (step == raft::WalReader::Step::fault) {

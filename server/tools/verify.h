@@ -40,7 +40,6 @@ struct SegmentReport {
     raft::Index first_index = 0;  // smallest and largest of the entries in it; 0: there is none
     raft::Index last_index = 0;
     std::uint64_t end_offset = 0;  // behind the last complete append
-    bool never_used = false;       // has no header yet, and doesn't count
     bool newest = false;
     raft::WalTail tail = raft::WalTail::blank;
 };

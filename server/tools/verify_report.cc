@@ -37,10 +37,6 @@ std::string_view tail_name(raft::WalTail tail) {
 
 void append_segment(const SegmentReport& segment, std::string& out) {
     out += printable(segment.file) + ": ";
-    if (segment.never_used) {
-        out += "never used; the next start removes it\n";
-        return;
-    }
     out += counted(segment.records, "record") + " in " + counted(segment.appends, "append");
     if (segment.first_index != 0) {
         out += ", entries " + std::to_string(segment.first_index) + " to " +
@@ -84,7 +80,6 @@ void append_summary(const VerifyReport& report, std::string& out) {
 
 Json json_of(const SegmentReport& segment) {
     return {{"file", segment.file},
-            {"never_used", segment.never_used},
             {"newest", segment.newest},
             {"epoch", segment.epoch},
             {"appends", segment.appends},

@@ -19,9 +19,11 @@ Entry entry(Index index, Term term) {
 const Configuration three = configuration_of({1, 2, 3});
 
 std::optional<RecoveredLog> recover(const LogPosition& base, HardState hard_state,
-                                    std::vector<Entry> entries) {
+                                    std::vector<Entry> entries, Index log_start = 0) {
     RecoveryFailure failure;
-    auto recovered = recover_log(base, three, {hard_state, std::move(entries)}, failure);
+    const Index next_index = entries.empty() ? log_start : entries.back().index + 1;
+    auto recovered =
+        recover_log(base, three, {hard_state, std::move(entries), next_index}, failure);
     CHECK(recovered.has_value() == failure.text.empty());
     return recovered;
 }
@@ -74,7 +76,23 @@ TEST_CASE("recovered log: one that ends before the snapshot, or contradicts it, 
     CHECK(older->log_replaced);
 }
 
+TEST_CASE("recovered log: one without entries, that begins before or right after the snapshot") {
+    // As after a restore, or a snapshot of the leader's.
+    const auto follows = recover({5, 2, 5}, {2, 0}, {}, 6);
+    REQUIRE(follows);
+    CHECK_FALSE(follows->log_replaced);
+    // A crash came between the next snapshot and giving up that log: it would take 9 for a gap.
+    const auto before = recover({8, 2, 8}, {2, 0}, {}, 6);
+    REQUIRE(before);
+    CHECK(before->start.base.index == 8);
+    CHECK(before->log_replaced);
+    const auto trimmed = recover({8, 2, 8}, {2, 0}, {});
+    REQUIRE(trimmed);
+    CHECK_FALSE(trimmed->log_replaced);
+}
+
 TEST_CASE("recovered log: entries missing behind the snapshot are an error") {
+    CHECK_FALSE(recover({5, 1, 5}, {1, 0}, {}, 7));
     CHECK_FALSE(recover({}, {1, 0}, {entry(3, 1)}));
     CHECK_FALSE(recover({5, 1, 5}, {1, 0}, {entry(7, 1)}));
 }

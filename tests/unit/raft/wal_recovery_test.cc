@@ -388,15 +388,14 @@ TEST_CASE("wal recovery: the first append of the only segment left can't be a to
     CHECK(opened.failure.error == WalOpenError::corruption);
 }
 
-TEST_CASE("wal recovery: a newest segment that never held anything is dropped") {
+// No crash leaves that: a header is synced before its file becomes a segment.
+TEST_CASE("wal recovery: a newest segment without a header isn't taken for one never used") {
     MemoryFileSystem files;
-    WalModel model;
     {
         const Opened opened = open_wal(files);
-        const Step step{.parts = {{.group = 1, .entries = entries_of(1, 3, 1, 1000)}}};
-        REQUIRE(perform(*opened.wal, step));
-        apply(model, step);
-        // Rolls; then make as if only half of the second header had got to the disk.
+        REQUIRE(
+            perform(*opened.wal, {.parts = {{.group = 1, .entries = entries_of(1, 3, 1, 1000)}}}));
+        // Rolls.
         REQUIRE(
             perform(*opened.wal, {.parts = {{.group = 1, .entries = entries_of(4, 1, 1, 1000)}}}));
     }
@@ -412,12 +411,11 @@ TEST_CASE("wal recovery: a newest segment that never held anything is dropped") 
     SUBCASE("half a header, but something behind it") {
         content.back() = 'x';
         files.set_content(path, content);
-        const Opened opened = open_wal(files);
-        REQUIRE(opened.wal == nullptr);
-        CHECK(opened.failure.error == WalOpenError::corruption);
-        return;
     }
-    CHECK(check_recovery(files, {model}) == "");
+    const Opened opened = open_wal(files);
+    REQUIRE(opened.wal == nullptr);
+    CHECK(opened.failure.error == WalOpenError::corruption);
+    CHECK(opened.failure.detail.find("damaged segment header") != std::string::npos);
 }
 
 TEST_CASE("wal recovery: what was whole in a torn append does not come back behind a new one") {

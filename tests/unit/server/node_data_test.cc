@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include "raft/disk/wal_format.h"
 #include "tests/support/snapshot_testing.h"
 
 namespace {
@@ -262,6 +263,20 @@ TEST_CASE("node data: what can't be trusted is put aside where others have it") 
         rig.must_open();
         rig.check_fresh(disk_id);
     }
+    SUBCASE("a log of which only the segments made ahead are left") {
+        fs::rename(rig.data() / "wal" / raft::wal_segment_name(1),
+                   rig.data() / "wal" / raft::wal_reserve_name(99));
+        rig.must_open();
+        rig.check_fresh(disk_id);
+    }
+    SUBCASE("a log whose only segment the disk gives back as zeros") {
+        const fs::path segment = rig.data() / "wal" / raft::wal_segment_name(1);
+        const std::size_t size = fs::file_size(segment);
+        fs::resize_file(segment, 0);
+        fs::resize_file(segment, size);
+        rig.must_open();
+        rig.check_fresh(disk_id);
+    }
     SUBCASE("an empty directory in the log's place") {
         fs::remove_all(rig.data() / "wal");
         fs::create_directory(rig.data() / "wal");
@@ -323,6 +338,19 @@ TEST_CASE("node data: what can't be trusted stays where nobody else has it") {
     CHECK(refusal->exit_status == 1);
     CHECK(refusal->reason.find(rig.options.data_dir) != std::string::npos);
     CHECK(refusal->reason.find(expected) != std::string::npos);
+    CHECK_FALSE(fs::exists(rig.data() / "damaged-1"));
+    CHECK(Rig::content(rig.data() / "identity") == identity);
+}
+
+TEST_CASE("node data: one of two isn't put aside: the other is no majority to take it in again") {
+    Rig rig;
+    rig.options.initial_cluster = cluster("1=a:1,2=b:2");
+    rig.write_log(10);
+    const std::string identity = Rig::content(rig.data() / "identity");
+    rig.damage("wal", "payload-3-");
+    const auto refusal = rig.open();
+    REQUIRE(refusal.has_value());
+    CHECK(refusal->exit_status == 1);
     CHECK_FALSE(fs::exists(rig.data() / "damaged-1"));
     CHECK(Rig::content(rig.data() / "identity") == identity);
 }
