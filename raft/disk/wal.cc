@@ -9,11 +9,11 @@
 #include "raft/disk/wal.h"
 
 #include <algorithm>
-#include <cstring>
 #include <deque>
 #include <utility>
 
 #include "raft/disk/wal_format.h"
+#include "raft/disk/wal_layout.h"
 #include "raft/disk/wal_recovery.h"
 
 namespace cairn::raft {
@@ -23,15 +23,8 @@ using boost::system::error_code;
 namespace errc = boost::system::errc;
 
 // Smaller payloads are copied beside their headers: a part of a gathered write costs more.
-constexpr std::size_t copied_payload_bytes_max = 512;
 constexpr std::size_t zero_fill_piece_bytes = 1U << 20;
 constexpr std::uint64_t no_limit = ~std::uint64_t{0};
-
-// A record that waits for its append.
-struct PendingRecord {
-    WalRecordHeader header;
-    std::string_view payload;
-};
 
 // splitmix64's finish: every segment has a salt of its own.
 std::uint64_t mix(std::uint64_t value) {
@@ -53,11 +46,8 @@ IoResult<bool> failure(const error_code& error) {
 }
 
 std::string check_options(const WalOptions& options) {
-    // Room for a record of the largest size, beside the header and some groups' hard states.
-    const std::uint64_t needed =
-        wal_segment_header_bytes + 16 * wal_record_header_bytes + options.record_bytes_max;
-    if (options.segment_bytes < 2 * options.record_bytes_max || options.segment_bytes < needed) {
-        return "segment_bytes is too small for record_bytes_max";
+    if (options.segment_bytes <= wal_segment_header_bytes) {
+        return "segment_bytes is too small";
     }
     if (options.segment_bytes % wal_segment_header_bytes != 0) {
         return "segment_bytes is not a multiple of " + std::to_string(wal_segment_header_bytes);
@@ -73,7 +63,10 @@ std::string check_options(const WalOptions& options) {
 class Wal::Impl {
  public:
     Impl(FileSystem& files, std::string directory, const WalOptions& options)
-        : files_(files), directory_(std::move(directory)), options_(options) {}
+        : files_(files),
+          directory_(std::move(directory)),
+          options_(options),
+          segment_bytes_(options.segment_bytes) {}
 
     // Takes over everything but the groups' states.
     void adopt(WalRecovery& recovery) {
@@ -102,8 +95,12 @@ class Wal::Impl {
     bool failed() const { return failed_; }
 
     WalFigures figures() const {
+        std::uint64_t file_bytes = reserves_.size() * segment_bytes_;
+        for (const WalSegmentContent& segment : segments_) {
+            file_bytes += segment.segment_bytes;
+        }
         return {.segments = segments_.size(),
-                .file_bytes = (segments_.size() + reserves_.size()) * options_.segment_bytes,
+                .file_bytes = file_bytes,
                 .written_bytes = written_bytes_};
     }
 
@@ -203,8 +200,9 @@ class Wal::Impl {
         }
         // A record must fit a segment of its own even when all groups' hard states precede it.
         for (const PendingRecord& record : pending_) {
-            if (fitting_records({&record, 1}, empty_segment_bytes()) == 0) {
-                return errc::make_error_code(errc::message_size);
+            const std::uint64_t size = wal_record_bytes(record.payload.size());
+            if (size > empty_segment_bytes()) {
+                make_larger_segments(size);
             }
         }
         return {};
@@ -272,10 +270,14 @@ class Wal::Impl {
         return taken < all ? all - taken : 0;
     }
 
+    // What a segment needs beside its records.
+    std::uint64_t overhead_bytes() const {
+        return wal_segment_header_bytes + wal_record_header_bytes + head_bytes();
+    }
+
     std::uint64_t empty_segment_bytes() const {
-        const std::uint64_t taken =
-            wal_segment_header_bytes + wal_record_header_bytes + head_bytes();
-        return taken < options_.segment_bytes ? options_.segment_bytes - taken : 0;
+        const std::uint64_t taken = overhead_bytes();
+        return taken < segment_bytes_ ? segment_bytes_ - taken : 0;
     }
 
     // ---- writing
@@ -288,14 +290,14 @@ class Wal::Impl {
                 head_.push_back({hard_state_record(group, state), {}});
             }
         }
-        arrange(records);
-        if (const IoResult<void> written = file_->write_at(position_, parts_); !written) {
+        const auto parts = layout_.arrange(head_, records, position_, next_sequence_, seed_);
+        if (const IoResult<void> written = file_->write_at(position_, parts); !written) {
             return written;
         }
         if (const IoResult<void> synced = sync_file(*file_); !synced) {
             return synced;
         }
-        for (const std::string_view part : parts_) {
+        for (const std::string_view part : parts) {
             position_ += part.size();
             written_bytes_ += part.size();
         }
@@ -305,49 +307,6 @@ class Wal::Impl {
             note(record.header);
         }
         return {};
-    }
-
-    // Lays head_ and `records` out as parts_: runs of block_ (headers, padding and small payloads)
-    // and large payloads where they are.
-    void arrange(std::span<const PendingRecord> records) {
-        std::size_t block_bytes = 0;
-        for (const std::span<const PendingRecord> list :
-             {std::span<const PendingRecord>(head_), records}) {
-            for (const PendingRecord& record : list) {
-                const std::uint64_t size = wal_record_bytes(record.payload.size());
-                block_bytes += record.payload.size() > copied_payload_bytes_max
-                                   ? size - record.payload.size()
-                                   : size;
-            }
-        }
-        block_.assign(block_bytes, '\0');
-        parts_.clear();
-        std::size_t filled = 0;
-        std::size_t run_start = 0;
-        std::uint64_t offset = position_;
-        const std::size_t count = head_.size() + records.size();
-        for (std::size_t i = 0; i < count; ++i) {
-            const PendingRecord& record = i < head_.size() ? head_[i] : records[i - head_.size()];
-            WalRecordHeader header = record.header;
-            header.append_sequence = next_sequence_;
-            header.last_of_append = i + 1 == count;
-            encode_wal_record_header(header, seed_, offset, block_.data() + filled);
-            filled += wal_record_header_bytes;
-            const std::string_view payload = record.payload;
-            if (payload.size() > copied_payload_bytes_max) {
-                parts_.push_back(std::string_view(block_).substr(run_start, filled - run_start));
-                parts_.push_back(payload);
-                run_start = filled;
-            } else if (!payload.empty()) {
-                std::memcpy(block_.data() + filled, payload.data(), payload.size());
-                filled += payload.size();
-            }
-            filled += wal_padding_bytes(payload.size());
-            offset += wal_record_bytes(payload.size());
-        }
-        if (filled > run_start) {
-            parts_.push_back(std::string_view(block_).substr(run_start, filled - run_start));
-        }
     }
 
     // Keeps in mind what a durable record means.
@@ -390,7 +349,7 @@ class Wal::Impl {
                                       .number = number,
                                       .epoch = epoch_ + 1,
                                       .salt = mix(options_.salt + epoch_ + 1),
-                                      .segment_bytes = options_.segment_bytes,
+                                      .segment_bytes = segment_bytes_,
                                       .append_sequence_base = next_sequence_};
         const std::string reserve = path_of(reserves_.back());
         IoResult<std::unique_ptr<File>> file =
@@ -436,8 +395,7 @@ class Wal::Impl {
         const WalSegmentContent& oldest = segments_.front();
         const std::string path = path_of(wal_segment_name(oldest.number));
         const std::size_t reserves = reserves_.size() + (filling_ == nullptr ? 0 : 1);
-        const bool keep =
-            oldest.segment_bytes == options_.segment_bytes && reserves < wal_reserves_max;
+        const bool keep = oldest.segment_bytes == segment_bytes_ && reserves < wal_reserves_max;
         const std::string reserve = wal_reserve_name(++reserve_number_);
         const IoResult<void> gone =
             keep ? files_.rename(path, path_of(reserve)) : files_.remove(path);
@@ -462,7 +420,7 @@ class Wal::Impl {
         }
         if (filling_ == nullptr) {
             const std::optional<std::uint64_t> room = files_.free_bytes(directory_);
-            if (room && *room < options_.segment_bytes) {
+            if (room && *room < segment_bytes_) {
                 return failure(errc::make_error_code(errc::no_space_on_device));
             }
             filling_name_ = wal_reserve_name(++reserve_number_);
@@ -475,7 +433,7 @@ class Wal::Impl {
             filled_bytes_ = 0;
         }
         const std::string zeros(zero_fill_piece_bytes, '\0');
-        const std::uint64_t left = options_.segment_bytes - filled_bytes_;
+        const std::uint64_t left = segment_bytes_ - filled_bytes_;
         const std::uint64_t stop = filled_bytes_ + std::min(left, bytes_max);
         while (filled_bytes_ < stop) {
             const std::string_view piece =
@@ -490,7 +448,7 @@ class Wal::Impl {
         if (const IoResult<void> synced = sync_file(*filling_); !synced) {
             return failure(synced.error());
         }
-        if (filled_bytes_ < options_.segment_bytes) {
+        if (filled_bytes_ < segment_bytes_) {
             return false;
         }
         if (const IoResult<void> synced = sync_directory(); !synced) {
@@ -510,9 +468,23 @@ class Wal::Impl {
         }
     }
 
+    // For a record of `record_bytes`, and until the log is opened again. Reserves made before are
+    // too small; as above, the next start removes what stays.
+    void make_larger_segments(std::uint64_t record_bytes) {
+        const std::uint64_t needed = overhead_bytes() + record_bytes;
+        constexpr std::uint64_t block = wal_segment_header_bytes;
+        segment_bytes_ = (needed + block - 1) / block * block;
+        drop_half_filled();
+        for (const std::string& reserve : reserves_) {
+            static_cast<void>(files_.remove(path_of(reserve)));
+        }
+        reserves_.clear();
+    }
+
     FileSystem& files_;
     const std::string directory_;
     const WalOptions options_;
+    std::uint64_t segment_bytes_;  // of the next segments, and of the reserves
     bool failed_ = false;
 
     std::deque<WalSegmentContent> segments_;  // oldest first; the last one is written to
@@ -539,8 +511,7 @@ class Wal::Impl {
     std::map<GroupId, Index> planned_next_index_;
     std::vector<PendingRecord> pending_;
     std::vector<PendingRecord> head_;
-    std::string block_;
-    std::vector<std::string_view> parts_;
+    WalLayout layout_;
 };
 
 Wal::Wal(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

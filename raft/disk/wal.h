@@ -4,6 +4,7 @@
 //
 // Layout. A directory of segments of a fixed size, zero-filled ahead of use and recycled, so that a
 // steady-state append overwrites blocks that exist and the sync touches no file-system metadata.
+// Only a record that is larger than a segment makes the next ones larger.
 // A record's CRC32C covers its header and payload and is seeded with the segment's epoch (a number
 // that grows with every use of a segment file), so an old record in a recycled segment never passes
 // for a new one. Term and vote are records like entries, and the current ones are repeated at the
@@ -38,7 +39,7 @@
 namespace cairn::raft {
 
 struct WalOptions {
-    std::uint64_t segment_bytes = 64U << 20;  // at least 2 * record_bytes_max
+    std::uint64_t segment_bytes = 64U << 20;  // a multiple of 4096
     std::uint64_t record_bytes_max = 8U << 20;
     std::uint64_t cluster_id = 0;  // a segment of another cluster or node is refused
     NodeId node_id = 0;

@@ -206,6 +206,44 @@ TEST_CASE("wal: an append larger than a segment is split, a record larger than a
     log.reopen();
 }
 
+// A node that was told of smaller values than another has to take what the cluster's log holds.
+TEST_CASE("wal: a record larger than a segment gets one of its own size") {
+    MemoryFileSystem files;
+    Logged log(files);
+    log.options.record_bytes_max = 100'000;
+    log.reopen();
+    REQUIRE(log.opened.wal->prepare_reserve(8192).has_value());
+    log.append({{.group = 1, .entries = entries_of(1, 2, 1, 1000)}});
+    log.append({{.group = 1, .hard_state = HardState{.term = 2}},
+                {.group = 1, .entries = entries_of(3, 2, 2, 50'000)},
+                {.group = 1, .entries = entries_of(5, 1, 2, 100'000)}});
+    log.append({{.group = 1, .entries = entries_of(6, 1, 2, 1000)}});
+    log.reopen();
+    log.append({{.group = 1, .entries = entries_of(7, 1, 2, 100'000)}});
+    log.release(1, 7);
+    CHECK(count_files(files, "segment-") == 1);
+    log.reopen();
+    const IoResult<void> refused =
+        append_parts(*log.opened.wal, {{.group = 1, .entries = entries_of(8, 1, 2, 100'001)}});
+    REQUIRE(refused.has_error());
+    CHECK(refused.error() == errc::message_size);
+}
+
+TEST_CASE("wal: a larger segment that finds no room leaves the log as it was") {
+    MemoryFileSystem files;
+    Logged log(files);
+    log.options.record_bytes_max = 100'000;
+    log.reopen();
+    log.append({{.group = 1, .entries = entries_of(1, 1, 1, 1000)}});
+    files.set_capacity_bytes(40'000);
+    const std::vector<Part> large{{.group = 1, .entries = entries_of(2, 1, 1, 100'000)}};
+    CHECK(append_parts(*log.opened.wal, large).has_error());
+    CHECK_FALSE(log.opened.wal->failed());
+    files.set_capacity_bytes(1'000'000);
+    log.append(large);
+    log.reopen();
+}
+
 TEST_CASE("wal: a reserve that was prepared is used, in steps and across a restart") {
     MemoryFileSystem files;
     Logged log(files);
@@ -297,8 +335,8 @@ TEST_CASE("wal: after a failed write or sync everything is refused, and a restar
 TEST_CASE("wal: options that can't work are refused") {
     MemoryFileSystem files;
     WalOptions options = small_wal_options();
-    SUBCASE("segments too small for records") {
-        options.record_bytes_max = 5000;
+    SUBCASE("records too large") {
+        options.record_bytes_max = std::uint64_t{1} << 31U;
     }
     SUBCASE("segments too small at all") {
         options.segment_bytes = 4096;
@@ -309,7 +347,7 @@ TEST_CASE("wal: options that can't work are refused") {
     const Opened opened = open_wal(files, options);
     CHECK(opened.wal == nullptr);
     CHECK(opened.failure.error == WalOpenError::io);
-    CHECK(opened.failure.detail.find("segment_bytes") != std::string::npos);
+    CHECK(opened.failure.detail.find("_bytes") != std::string::npos);
 }
 
 TEST_CASE("wal: segments of another size go on being read, and are not reused") {
