@@ -14,6 +14,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
+#include "fsm/types.h"
 #include "raft/core/read_lease.h"
 #include "server/base/random_number.h"
 #include "server/gateway/gateway.h"
@@ -164,10 +165,10 @@ RaftThreadOptions App::raft_options() {
     raft.replica.membership.first_request_id = random_number() >> 1U;
     raft.replica.on_removed = [this] { end_as_removed(); };
     const Address address = node_data_.listen_address(options_);
-    raft.transport.frame_bytes_max = std::max<std::uint64_t>(
-        raft.transport.frame_bytes_max, 2 * options_.max_value_bytes + (1U << 20));
+    // Whatever this node is told, another may have larger values, or the log from before.
+    raft.transport.frame_bytes_max = 2 * fsm::value_bytes_max + (std::uint64_t{1} << 20U);
     raft.transport.outbox_bytes_max =
-        std::max(raft.transport.outbox_bytes_max, 2 * raft.transport.frame_bytes_max);
+        std::max(raft.transport.outbox_bytes_max, 4 * options_.max_value_bytes);
     raft.transport.listen_host = address.host;
     raft.transport.listen_port = address.port;
     raft.access_log = access_log_;

@@ -6,6 +6,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "fsm/types.h"
+#include "raft/disk/wal_format.h"
 #include "server/base/random_number.h"
 #include "server/program/join.h"
 
@@ -27,6 +29,10 @@ InitialCluster members_of(const Addresses& stored) {
         }
     }
     return members;
+}
+
+std::uint64_t rounded_up(std::uint64_t number, std::uint64_t multiple) {
+    return (number + multiple - 1) / multiple * multiple;
 }
 
 std::optional<Address> address_of(const InitialCluster& members, raft::NodeId id) {
@@ -175,9 +181,13 @@ std::optional<StartRefusal> NodeData::open_log(const ServeOptions& serve, std::s
     raft::WalOptions options;
     options.cluster_id = identity().cluster_id;
     options.node_id = identity().node_id;
-    options.record_bytes_max =
-        std::max<std::uint64_t>(options.record_bytes_max, 2 * serve.max_value_bytes);
-    options.segment_bytes = std::max(options.segment_bytes, 2 * options.record_bytes_max);
+    // Whatever this node is told, the log's values may be as large as another node allows, or this
+    // one did before.
+    options.record_bytes_max = 2 * fsm::value_bytes_max;
+    // Some of the largest values in each.
+    options.segment_bytes = std::max<std::uint64_t>(
+        options.segment_bytes,
+        rounded_up(4 * serve.max_value_bytes, raft::wal_segment_header_bytes));
     options.salt = random_number();
     options.sync = !serve.unsafe_no_fsync;
     std::map<raft::GroupId, raft::WalGroupState> recovered;

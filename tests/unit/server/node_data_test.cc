@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include "fsm/types.h"
 #include "raft/disk/wal_format.h"
 #include "tests/support/snapshot_testing.h"
 
@@ -353,6 +354,31 @@ TEST_CASE("node data: one of two isn't put aside: the other is no majority to ta
     CHECK(refusal->exit_status == 1);
     CHECK_FALSE(fs::exists(rig.data() / "damaged-1"));
     CHECK(Rig::content(rig.data() / "identity") == identity);
+}
+
+TEST_CASE("node data: the largest value may have any size") {
+    Rig rig;
+    for (const std::uint64_t bytes : {1, 16'777'217, 20'000'001, 67'108'863, 67'108'864}) {
+        CAPTURE(bytes);
+        fs::remove_all(rig.data());
+        rig.options.max_value_bytes = bytes;
+        rig.must_open();
+    }
+}
+
+// Another node may allow them, or this one did before.
+TEST_CASE("node data: the log takes values that are larger than this node allows") {
+    Rig rig;
+    rig.must_open();
+    raft::Entry entry{.index = 1, .term = 1, .stamp_ns = 1, .kind = raft::EntryKind::command};
+    entry.payload = raft::Payload::taken_from(std::string(fsm::value_bytes_max + 1000, 'x'));
+    const raft::WalAppend part{value_group, raft::HardState{1, 1}, std::nullopt, {&entry, 1}};
+    {
+        RaftThread::Data taken = rig.node->take_data();
+        REQUIRE(taken.wal->append({&part, 1}).has_value());
+    }
+    rig.must_open();
+    CHECK(rig.node->take_data().log.start.entries.back().payload.view() == entry.payload.view());
 }
 
 TEST_CASE("node data: what belongs to others is refused, never put aside") {
