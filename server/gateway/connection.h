@@ -55,6 +55,13 @@ struct GatewayState : std::enable_shared_from_this<GatewayState> {
                        gateway_options.large_bodies_waiting_max) {}
 
     bool is_draining() const { return draining || backend.view().draining.load(); }
+    // Whether a connection may have come to need `bytes` of buffered_bytes. What is larger than the
+    // bound passes while the others leave half of it, or it never could.
+    bool has_room_for(std::size_t bytes) const {
+        const std::size_t others = buffered_bytes - bytes;
+        return buffered_bytes <= options.buffered_bytes_max ||
+               others <= options.buffered_bytes_max / 2;
+    }
 
     Executor executor;
     Backend& backend;  // not to be used once hub is gone

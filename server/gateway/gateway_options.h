@@ -29,7 +29,8 @@ struct GatewayOptions {
     std::size_t connections_max = 10'000;  // more are told so and closed
     std::size_t connections_per_address_max = 10'000;
     // Of all connections together: requests and answers beyond what a connection may keep for
-    // itself. A request that would exceed it is answered 503, and so is a read whose answer would.
+    // itself. A request that would exceed it is answered 503, and so is a read whose answer would;
+    // but one at a time may be larger than all of it.
     std::size_t buffered_bytes_max = std::size_t{256} << 20;
 
     // Of bodies too large for what a connection may keep: how much is read at a time, and how much

@@ -516,7 +516,7 @@ bool HttpSession::charge() {
     const bool grows = needed > charged_bytes_;
     gateway_->buffered_bytes = others + needed;
     charged_bytes_ = needed;
-    return !grows || gateway_->buffered_bytes <= gateway_->options.buffered_bytes_max;
+    return !grows || gateway_->has_room_for(needed);
 }
 
 std::chrono::milliseconds HttpSession::time_for(std::size_t bytes) const {

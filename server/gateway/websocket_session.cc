@@ -409,7 +409,7 @@ void WebSocketSession::charge() {
     gateway_->buffered_bytes += needed - charged_bytes_;
     const bool grows = needed > charged_bytes_;
     charged_bytes_ = needed;
-    if (grows && gateway_->buffered_bytes > gateway_->options.buffered_bytes_max) {
+    if (grows && !gateway_->has_room_for(needed)) {
         end({close_code::try_again_later, "this node holds as many large messages as it can"},
             true);
     }

@@ -165,7 +165,8 @@ test_large_writes_while_a_follower_is_paused.deadline_seconds = 180
 
 def test_the_largest_values_there_may_be(make_cluster, name):
     """64 MiB each: they reach every node, also one that was away, from the log and by a snapshot."""
-    cluster = make_cluster(options=("--max-value-bytes", str(64 * MEBIBYTE)))
+    # Each thread has a part of the bounds, which a single value passes nevertheless.
+    cluster = make_cluster(options=("--max-value-bytes", str(64 * MEBIBYTE), "--gateway-threads", "8"))
     leader, away = cluster.leader(), cluster.followers()[0]
     away.kill()
     value = os.urandom(64 * MEBIBYTE)
@@ -184,6 +185,34 @@ def test_the_largest_values_there_may_be(make_cluster, name):
 
 
 test_the_largest_values_there_may_be.deadline_seconds = 120
+
+
+def test_values_larger_than_the_nodes_allow_now(make_cluster, name):
+    """Of a size that is no round number. They stay, and reach a node that was away while the bound was lowered."""
+    cluster = make_cluster(options=("--max-value-bytes", "20000001"))
+    leader, away = cluster.leader(), cluster.followers()[0]
+    away.kill()
+    values = [os.urandom(size) for size in (9 * MEBIBYTE, 20000001)]
+    for i, value in enumerate(values):
+        answer = Client(leader.http_port, timeout=60).request("PUT", f"/v1/raw/{name}/{i}?timeout=30s", value)
+        assert answer.status == 201, answer
+    for node in cluster.nodes:
+        if node.running:
+            assert node.terminate() == 0
+    cluster.options = []
+    for node in cluster.nodes:
+        node.start()
+    cluster.wait_ready()
+    cluster.wait_caught_up()
+    for node in cluster.nodes:
+        for i, value in enumerate(values):
+            got = Client(node.http_port, timeout=60).request("GET", f"/v1/raw/{name}/{i}?consistency=local")
+            assert got.status == 200 and got.body == value, (node.id, i, got.status, len(got.body))
+    assert away.client().request("PUT", f"/v1/raw/{name}/0", values[0]).status == 413
+    assert away.client().request("DELETE", f"/v1/raw/{name}/0").body == values[0]
+
+
+test_values_larger_than_the_nodes_allow_now.deadline_seconds = 120
 
 
 def test_lists_are_bounded_in_bytes(cluster, name):

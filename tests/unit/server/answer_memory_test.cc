@@ -52,4 +52,37 @@ TEST_CASE("http session: answers that clients don't take share the bound, too") 
     CHECK(fixture.wait_for_answers(other, 3)[2].status == 200);
 }
 
+// Or it could never be written or read: a part of the bound is all that one gateway of many has.
+TEST_CASE("http session: a request or answer larger than the whole bound passes alone") {
+    GatewayOptions options = quick_options();
+    options.api.max_value_bytes = 4 << 20;
+    options.buffered_bytes_max = 1 << 20;
+    GatewayFixture fixture(options);
+    const std::string large(4 << 20, 'x');
+    fixture.node.on_submit = [&](Operation& operation) {
+        operation.kind == Operation::Kind::write ? PlayedNode::answer_set(operation)
+                                                 : PlayedNode::answer(operation, large);
+    };
+    const std::string get_raw = "GET /v1/raw/large HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    const std::string put_raw =
+        "PUT /v1/raw/large HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4194304\r\n\r\n";
+    TestClient client = fixture.connect();
+    client.send_all(put_raw + large);
+    CHECK(fixture.wait_for_answer(client).status == 201);
+    client.send(get_raw);
+    CHECK(fixture.wait_for_answers(client, 2)[1].body.size() == large.size());
+    // Others wait for that.
+    TestClient slow = fixture.connect(false);
+    slow.send(get_raw);
+    fixture.wait_for([&] { return fixture.node.operations.size() == 3; });
+    fixture.context.poll();
+    client.send(get_raw);
+    CHECK(fixture.wait_for_answers(client, 3)[2].status == 503);
+    slow.receive();
+    CHECK(fixture.wait_for_answer(slow).status == 200);
+    fixture.context.poll();
+    client.send(get_raw);
+    CHECK(fixture.wait_for_answers(client, 4)[3].status == 200);
+}
+
 }  // namespace
