@@ -257,6 +257,9 @@ bool Membership::lead(Request& request) {
     if (request.led_term != core.term()) {
         request.led_term = core.term();
         request.led_ns = now_ns_;
+        if (request.remove) {
+            (void)node_.read_index();  // it makes the others answer now, not after a heartbeat
+        }
     }
     if (another_is_under_way(request)) {
         finish(request, Failure::none,

@@ -132,6 +132,20 @@ TEST_CASE("membership: a learner without a data directory that is noted is not p
     CHECK(four.configuration().is_learner(4));
 }
 
+// Or it took as long as the time between two heartbeats, which may be longer than any request has.
+TEST_CASE("membership: who is to stay is asked whether it is there, not waited for") {
+    Group group;
+    group.settle();
+    const raft::NodeId gone = group.follower().view.node;
+    const Asked asked = ask_to_remove(*group.leader(), gone);
+    group.settle(1);
+    group.clock.pass(1 * ms);  // no tick: no heartbeat
+    group.settle();
+    CHECK(Group::is_done(*group.leader(), asked));
+    CHECK(asked->membership == Outcome::done);
+    CHECK_FALSE(group.leader()->configuration().contains(gone));
+}
+
 TEST_CASE("membership: the last voter stays") {
     Group group(1);
     const Asked last = ask_to_remove(*group.leader(), 1);
