@@ -152,21 +152,21 @@ class DiskThread::Impl {
                     return false;
                 }
             }
-            reserve_wanted = fill_reserve();
+            reserve_wanted = fill_reserve(reserve_step_bytes);
             if (failed_) {
                 return false;
             }
         }
     }
 
-    // One step towards a reserve, unless the disk was found full only just now. Returns whether
-    // another one is wanted.
-    bool fill_reserve() {
+    // So much of a reserve, unless the disk was found full only just now. Returns whether more of
+    // it is wanted.
+    bool fill_reserve(std::uint64_t bytes) {
         const auto now = std::chrono::steady_clock::now();
         if (disk_full_.load(std::memory_order_relaxed) && now < reserve_retry_at_) {
             return false;
         }
-        const IoResult<bool> made = wal_->prepare_reserve(reserve_step_bytes);
+        const IoResult<bool> made = wal_->prepare_reserve(bytes);
         if (wal_->failed()) {
             fail("write-ahead log: making a segment failed: " + made.error().message());
             return false;
@@ -187,8 +187,7 @@ class DiskThread::Impl {
         reserve_due_bytes_ += reserve_bytes_per_byte * appended_bytes;
         if (reserve_due_bytes_ >= reserve_step_bytes ||
             disk_full_.load(std::memory_order_relaxed)) {
-            reserve_due_bytes_ = 0;
-            fill_reserve();
+            fill_reserve(std::max(std::exchange(reserve_due_bytes_, 0), reserve_step_bytes));
         }
     }
 

@@ -396,6 +396,39 @@ TEST_CASE(
     CHECK(reports.failures().empty());
 }
 
+TEST_CASE("scenario 7: what large appends make of the next segment is in proportion to them") {
+    MemoryFileSystem files;
+    WalOptions options = small_wal_options();
+    options.segment_bytes = 8U << 20;
+    options.record_bytes_max = 4U << 20;
+    std::map<GroupId, WalGroupState> recovered;
+    WalOpenFailure failure;
+    auto wal = Wal::open(files, wal_directory, options, recovered, failure);
+    REQUIRE_MESSAGE(wal != nullptr, failure.detail);
+    files.set_capacity_bytes(12U << 20);
+    // Each batch behind the one before, so that there is no idle moment.
+    Reports reports;
+    constexpr Sequence last = 3;
+    std::atomic<DiskThread*> thread = nullptr;
+    std::atomic<Sequence> told_at = 0;
+    const auto feed = [&, note = reports.sink()](const std::vector<Persisted>& persisted) {
+        const Sequence sequence = persisted.back().sequence;
+        if (told_at == 0 && thread.load()->is_full()) {
+            told_at = sequence;
+        }
+        if (sequence < last) {
+            thread.load()->submit(batch(1, sequence + 1, sequence + 1, 2'600'000));
+        }
+        note(persisted);
+    };
+    DiskThread disk(std::move(wal), feed, reports.failure_sink());
+    thread = &disk;
+    disk.submit(batch(1, 1, 1, 2'600'000));
+    reports.await(1, last);
+    disk.stop();
+    CHECK(told_at.load() == 2);
+}
+
 TEST_CASE("scenario 7: a release goes before the append that waits for the room it makes") {
     MemoryFileSystem files;
     Reports reports;
