@@ -12,7 +12,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t line_bytes_max = std::size_t{1} << 28U;
+// More than any node sends: an event has two values, and JSON may need six bytes for one.
+constexpr std::size_t line_bytes_max = std::size_t{1} << 30U;
 // A stream says something at least every ten seconds.
 constexpr std::chrono::milliseconds silence{30'000};
 

@@ -366,6 +366,12 @@ TEST_CASE("client: lines out of pieces") {
         }
         CHECK(heard == std::vector<std::string>{"one", "", "two three"});
     }
+    // An event of the largest values, each byte of which JSON writes as six.
+    Lines long_line;
+    const std::string piece(std::size_t{64} << 20, 'x');
+    for (int i = 0; i < 12; ++i) {
+        REQUIRE(long_line.feed(piece, [](std::string_view) { return true; }));
+    }
     Lines lines;
     int heard = 0;
     CHECK_FALSE(lines.feed("a\nb\nc\n", [&](std::string_view) { return ++heard < 2; }));
