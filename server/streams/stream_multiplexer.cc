@@ -1,5 +1,6 @@
 #include "server/streams/stream_multiplexer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <google/protobuf/util/json_util.h>
@@ -81,6 +82,9 @@ FrameLimits StreamMultiplexer::frame_limits() const {
     FrameLimits limits;
     // Room for the largest value in base64.
     limits.message_bytes_max = 2 * api_.max_value_bytes + (std::size_t{64} << 10);
+    // Clients cut messages into pieces of some KiB.
+    limits.fragments_max =
+        std::max(limits.fragments_max, static_cast<std::uint32_t>(limits.message_bytes_max / 2048));
     return limits;
 }
 

@@ -265,6 +265,17 @@ TEST_CASE("multiplexer: an id in use is refused, and what it stands for goes on"
     CHECK(socket.take().at(0).at("type") == "subscribed");
 }
 
+TEST_CASE("multiplexer: the largest message may come in pieces of a usual size") {
+    for (const std::size_t value_bytes : {1U, 1U << 20U, 64U << 20U}) {
+        Played socket;
+        socket.api.max_value_bytes = value_bytes;
+        const FrameLimits limits = socket.multiplexer.frame_limits();
+        CHECK(limits.message_bytes_max > value_bytes * 4 / 3 + 2000);
+        CHECK(limits.fragments_max >= limits.message_bytes_max / 2048);
+        CHECK(limits.fragments_max >= 1024);
+    }
+}
+
 TEST_CASE("multiplexer: there are only so many subscriptions and commands") {
     MultiplexLimits limits;
     limits.subscriptions_max = 1;
