@@ -76,18 +76,19 @@ Gateway::~Gateway() {
     state_->hub.reset();
 }
 
-std::string Gateway::start(const std::vector<SocketTaker*>& others) {
-    if (state_->options.listen) {
-        std::string error = listener_->open(state_->options.host, state_->options.port);
-        if (!error.empty()) {
-            return error;
-        }
+std::string Gateway::listen(const std::string& host, std::uint16_t port) {
+    std::string error = listener_->open(host, port);
+    listens_ = error.empty();
+    return error;
+}
+
+void Gateway::start(const std::vector<SocketTaker*>& others) {
+    if (listens_) {
         std::vector<SocketTaker*> takers{this};
         takers.insert(takers.end(), others.begin(), others.end());
         listener_->start(std::move(takers));
     }
     spawn(state_->executor, sweep_loop(sweeper_), "gateway sweeper");
-    return {};
 }
 
 void Gateway::adopt(Socket socket) {

@@ -29,9 +29,12 @@ class Gateway : public SocketTaker {
     Gateway(const Gateway&) = delete;
     Gateway& operator=(const Gateway&) = delete;
 
-    // Begins to serve. What is wrong, in one line, or empty. Connections that are accepted here are
-    // dealt in turn to this gateway and the `others`, which have to outlive its drain().
-    std::string start(const std::vector<SocketTaker*>& others = {});
+    // Takes the address; port 0 takes any free one, see port(). What is wrong, in one line, or
+    // empty. A gateway that doesn't listen lives on the sockets it is given.
+    std::string listen(const std::string& host, std::uint16_t port);
+    // Begins to serve. Connections that are accepted here are dealt in turn to this gateway and the
+    // `others`, which are started too and outlive its drain().
+    void start(const std::vector<SocketTaker*>& others = {});
 
     Executor executor() override { return state_->executor; }
     void adopt(Socket socket) override;
@@ -55,6 +58,7 @@ class Gateway : public SocketTaker {
     std::shared_ptr<GatewayState> state_;
     std::shared_ptr<HttpListener> listener_;
     std::shared_ptr<Sweeper> sweeper_;
+    bool listens_ = false;
 };
 
 }  // namespace cairn::server

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
 
 #include "server/api/exchange.h"
 #include "server/http/request_gate.h"
@@ -16,11 +15,6 @@ namespace cairn::server {
 class AccessLog;
 
 struct GatewayOptions {
-    // Where to listen; a gateway that doesn't lives on the sockets it is given (Gateway::adopt).
-    bool listen = true;
-    std::string host = "127.0.0.1";
-    std::uint16_t port = 0;  // 0: any free one
-
     ApiOptions api;
     GateLimits gate;
     StreamLimits streams;

@@ -188,8 +188,6 @@ RaftThreadOptions App::raft_options() {
 GatewayOptions App::gateway_options(std::uint64_t files_max) const {
     const std::size_t gateways = static_cast<std::size_t>(std::max(options_.gateway_threads, 1));
     GatewayOptions gateway;
-    gateway.host = options_.http.host;
-    gateway.port = options_.http.port;
     gateway.access_log = access_log_;
     gateway.api.max_value_bytes = options_.max_value_bytes;
     gateway.api.default_timeout_ms = options_.default_timeout_ms;
@@ -250,17 +248,19 @@ std::optional<StartRefusal> App::start() {
     raft_ = std::make_unique<RaftThread>(raft_options(), node_data_.take_data(),
                                          node_data_.directory(), view_);
     build_gateways(files_max);
-    std::string error = raft_->start();
+    std::string error = gateways_.front()->listen(options_.http.host, options_.http.port);
     if (error.empty()) {
-        std::vector<SocketTaker*> others;
-        for (std::size_t i = 1; i < gateways_.size(); ++i) {
-            others.push_back(gateways_[i].get());
-        }
-        error = gateways_.front()->start(others);
+        error = raft_->start();
     }
     if (!error.empty()) {
         return StartRefusal{1, error};
     }
+    std::vector<SocketTaker*> others;
+    for (std::size_t i = 1; i < gateways_.size(); ++i) {
+        gateways_[i]->start();
+        others.push_back(gateways_[i].get());
+    }
+    gateways_.front()->start(others);
     spdlog::info("node {} of cluster {:016x}: HTTP on {}, Raft on {}, data in {}", options_.id,
                  node_data_.identity().cluster_id,
                  Address{options_.http.host, gateways_.front()->port()}.text(),

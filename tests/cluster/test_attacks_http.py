@@ -225,7 +225,8 @@ def count_connections(node):
 
 
 def test_idle_hoards(make_cluster):
-    node = make_cluster(size=1, options=("--idle-timeout-ms", "600")).nodes[0]
+    """Whichever thread has them."""
+    node = make_cluster(size=1, options=("--idle-timeout-ms", "600", "--gateway-threads", "3")).nodes[0]
     hoard = [connect(node) for _ in range(100)]
     try:
         for connection in hoard:

@@ -197,7 +197,8 @@ struct GatewayFixture {
         : gateway(std::make_unique<Gateway>(context, node, options)) {
         node.node_view.node = 1;
         node.node_view.leader = 1;
-        REQUIRE(gateway->start() == "");
+        REQUIRE(gateway->listen("127.0.0.1", 0) == "");
+        gateway->start();
     }
 
     TestClient connect(bool receiving = true) {

@@ -525,21 +525,18 @@ TEST_CASE("gateway: it may end before its connections and its context") {
 
 TEST_CASE("gateway: an address it can't listen on is told") {
     GatewayFixture fixture;
-    GatewayOptions options;
-    options.port = fixture.gateway->port();
-    Gateway second(fixture.context, fixture.node, options);
-    const std::string error = second.start();
+    Gateway second(fixture.context, fixture.node, quick_options());
+    const std::string error = second.listen("127.0.0.1", fixture.gateway->port());
     CHECK(error.find("cannot listen on 127.0.0.1 port") == 0);
 }
 
 TEST_CASE("gateway: a host name will do to listen on") {
-    GatewayOptions options = quick_options();
-    options.host = "localhost";
-    GatewayFixture fixture(options);
-    CHECK(fixture.gateway->port() != 0);
-    options.host = "nowhere.invalid";
-    Gateway second(fixture.context, fixture.node, options);
-    CHECK(second.start().find("cannot resolve nowhere.invalid") == 0);
+    GatewayFixture fixture;
+    Gateway second(fixture.context, fixture.node, quick_options());
+    CHECK(second.listen("localhost", 0) == "");
+    CHECK(second.port() != 0);
+    Gateway third(fixture.context, fixture.node, quick_options());
+    CHECK(third.listen("nowhere.invalid", 0).find("cannot resolve nowhere.invalid") == 0);
 }
 
 // UBSan checks objects through a pipe, and takes a lack of descriptors for a bad object.
@@ -574,12 +571,11 @@ TEST_CASE("gateway: a lack of file descriptors is waited out" * doctest::skip(is
 TEST_CASE("gateway: connections are dealt in turn") {
     GatewayFixture fixture;
     PlayedNode node;
-    GatewayOptions options = quick_options();
-    options.listen = false;
-    Gateway other(fixture.context, node, options);
-    REQUIRE(other.start() == "");
+    Gateway other(fixture.context, node, quick_options());
+    other.start();
     Gateway first(fixture.context, fixture.node, quick_options());
-    REQUIRE(first.start({&other}) == "");
+    REQUIRE(first.listen("127.0.0.1", 0) == "");
+    first.start({&other});
     std::vector<TestClient> clients;
     for (int i = 0; i < 4; ++i) {
         clients.emplace_back(fixture.context, first.port());
