@@ -22,6 +22,8 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
     Impl(boost::asio::io_context& context, TcpTransportOptions options, TransportReceiver& receiver)
         : context_(context), options_(std::move(options)), receiver_(receiver) {}
 
+    void set_http_address(const std::string& address) { options_.http_address = address; }
+
     std::string start() {
         if (!is_handshake_address(options_.http_address) ||
             !is_handshake_address(options_.raft_address)) {
@@ -216,7 +218,7 @@ class TcpTransport::Impl final : public PeerLinkEvents, public PeerAcceptorEvent
     }
 
     boost::asio::io_context& context_;
-    const TcpTransportOptions options_;
+    TcpTransportOptions options_;
     TransportReceiver& receiver_;
     std::shared_ptr<PeerAcceptor> acceptor_;
     std::string raft_address_;
@@ -230,6 +232,10 @@ TcpTransport::TcpTransport(boost::asio::io_context& context, TcpTransportOptions
 
 TcpTransport::~TcpTransport() {
     impl_->stop();
+}
+
+void TcpTransport::set_http_address(const std::string& address) {
+    impl_->set_http_address(address);
 }
 
 std::string TcpTransport::start() {

@@ -65,6 +65,8 @@ class TcpTransport final : public Transport {
                  TransportReceiver& receiver);
     ~TcpTransport() override;
 
+    // Another than the options have, for who knows it late. Before start().
+    void set_http_address(const std::string& address);
     // Listens and begins to dial; at most once. Returns an empty string, or why it could not
     // listen.
     std::string start();

@@ -78,6 +78,8 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     void open_stream(std::shared_ptr<StreamOpen> open, Port& port);
     // Every gateway's port, before the first turn.
     void add_port(Port& port);
+    // Another than the options have, for who knows it late. Before the first turn.
+    void set_http_address(const std::string& address) { options_.http_address = address; }
 
     void turn();
     void tick();

@@ -152,13 +152,11 @@ RaftThreadOptions App::raft_options() {
     raft.core.refuse_votes_at_start = true;
     raft.transport.cluster_id = identity.cluster_id;
     raft.transport.node_id = options_.id;
-    const Address advertised = node_data_.advertised_address(options_);
-    raft.transport.http_address = options_.advertised_http(advertised).text();
     raft.transport.random_seed = random_number();
     raft.transport.peers = node_data_.peers();
     raft.transport.disk_id = identity.disk_id;
     raft.transport.replaced_disk_id = identity.replaced_disk_id;
-    raft.transport.raft_address = advertised.text();
+    raft.transport.raft_address = node_data_.advertised_address(options_).text();
     raft.replica.membership.disk_id = identity.disk_id;
     raft.replica.membership.hear_ns =
         std::max(raft.replica.membership.hear_ns, 2 * options_.election_timeout_ms * ns_per_ms);
@@ -174,7 +172,6 @@ RaftThreadOptions App::raft_options() {
     raft.access_log = access_log_;
     raft.replica.cluster_id = identity.cluster_id;
     raft.replica.raft_address = address.text();
-    raft.replica.http_address = raft.transport.http_address;
     raft.replica.random_seed = random_number();
     raft.replica.disk_stall_ns =
         std::max(raft.replica.disk_stall_ns, 2 * options_.election_timeout_ms * ns_per_ms);
@@ -249,8 +246,10 @@ std::optional<StartRefusal> App::start() {
                                          node_data_.directory(), view_);
     build_gateways(files_max);
     std::string error = gateways_.front()->listen(options_.http.host, options_.http.port);
+    const std::uint16_t port = gateways_.front()->port();
     if (error.empty()) {
-        error = raft_->start();
+        const Address raft_address = node_data_.advertised_address(options_);
+        error = raft_->start(options_.advertised_http(raft_address, port).text());
     }
     if (!error.empty()) {
         return StartRefusal{1, error};
@@ -262,8 +261,7 @@ std::optional<StartRefusal> App::start() {
     }
     gateways_.front()->start(others);
     spdlog::info("node {} of cluster {:016x}: HTTP on {}, Raft on {}, data in {}", options_.id,
-                 node_data_.identity().cluster_id,
-                 Address{options_.http.host, gateways_.front()->port()}.text(),
+                 node_data_.identity().cluster_id, Address{options_.http.host, port}.text(),
                  node_data_.listen_address(options_).text(), options_.data_dir);
     return std::nullopt;
 }

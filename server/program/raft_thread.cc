@@ -116,7 +116,9 @@ RaftThread::~RaftThread() {
     disk_->stop();
 }
 
-std::string RaftThread::start() {
+std::string RaftThread::start(const std::string& http_address) {
+    transport_->set_http_address(http_address);
+    replica_->set_http_address(http_address);
     std::string error = transport_->start();
     if (error.empty()) {
         schedule_tick();

@@ -51,8 +51,9 @@ class RaftThread {
     RaftThread(const RaftThread&) = delete;
     RaftThread& operator=(const RaftThread&) = delete;
 
-    // Begins to listen to peers and to tick. An empty string, or why it can't.
-    std::string start();
+    // Begins to listen to peers and to tick; `http_address` is what they are told. An empty string,
+    // or why it can't.
+    std::string start(const std::string& http_address);
     // Hands over leadership if it leads; `done` is called when that is settled or given up.
     void hand_over(std::function<void()> done);
     // Answers all that waits, closes the peers' sockets and ends the tick.

@@ -389,11 +389,12 @@ InitialCluster ServeOptions::founders() const {
     return initial_cluster.value_or(InitialCluster{{id, raft}});
 }
 
-Address ServeOptions::advertised_http(const Address& advertised_raft) const {
+Address ServeOptions::advertised_http(const Address& advertised_raft,
+                                      std::uint16_t bound_port) const {
     if (advertise_http) {
         return *advertise_http;
     }
-    return http.is_wildcard() ? Address{advertised_raft.host, http.port} : http;
+    return {http.is_wildcard() ? advertised_raft.host : http.host, bound_port};
 }
 
 std::span<const Setting> serve_settings() {

@@ -75,8 +75,8 @@ struct ServeOptions {
     // Who founds the cluster on the first start.
     InitialCluster founders() const;
     // What the members are told to reach this node's HTTP by, which on a wildcard address is found
-    // where the node's Raft is.
-    Address advertised_http(const Address& advertised_raft) const;
+    // where the node's Raft is; `bound_port` is what http's port came to.
+    Address advertised_http(const Address& advertised_raft, std::uint16_t bound_port) const;
 
     friend bool operator==(const ServeOptions&, const ServeOptions&) = default;
 };

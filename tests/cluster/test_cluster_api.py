@@ -1,4 +1,5 @@
 """What the cluster says about itself."""
+import re
 import time
 
 from client import parse_time, wait_until
@@ -90,3 +91,22 @@ def test_a_paused_node_is_not_heard(make_cluster):
     wait_until(lambda: link()["hears"] is False and not link().get("reaches"), 15, "it is heard no more")
     paused.resume()
     wait_until(lambda: link()["hears"] and link()["reaches"], 15, "it is heard again")
+
+
+def test_members_tell_the_port_that_the_system_chose(make_cluster):
+    cluster = make_cluster(2, start=False)
+    for node in cluster.nodes:
+        node.http_port = 0
+        node.start()
+    for node in cluster.nodes:
+        listening = wait_until(lambda n=node: re.search(r"HTTP on 127\.0\.0\.1:(\d+)", n.log_tail()), 15, "it listens")
+        node.http_port = int(listening.group(1))
+    cluster.wait_ready()
+    addresses = {node.id: f"127.0.0.1:{node.http_port}" for node in cluster.nodes}
+    for node in cluster.nodes:
+        wait_until(lambda n=node: {m["id"]: m.get("http") for m in n.status()["members"]} == addresses,
+                   15, f"node {node.id} knows where both are: {addresses}")
+        for address in addresses.values():
+            origin = f"http://{address}"
+            answer = node.client().request("GET", "/v1/cluster", headers={"Origin": origin})
+            assert answer.headers.get("Access-Control-Allow-Origin") == origin, (origin, answer)

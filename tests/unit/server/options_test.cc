@@ -174,15 +174,15 @@ ServeOptions expected_of_examples() {
 
 TEST_CASE("options: what the members are told to reach this node's HTTP by") {
     ServeOptions options;
-    options.http = {"10.0.0.1", 8080};
+    options.http = {"10.0.0.1", 0};
     const Address raft{"node-1.example", 7080};
-    CHECK(options.advertised_http(raft).text() == "10.0.0.1:8080");
+    CHECK(options.advertised_http(raft, 8080).text() == "10.0.0.1:8080");
     for (const char* wildcard : {"0.0.0.0", "::"}) {
         options.http.host = wildcard;
-        CHECK(options.advertised_http(raft).text() == "node-1.example:8080");
+        CHECK(options.advertised_http(raft, 8080).text() == "node-1.example:8080");
     }
     options.advertise_http = Address{"gate.example", 80};
-    CHECK(options.advertised_http(raft).text() == "gate.example:80");
+    CHECK(options.advertised_http(raft, 8080).text() == "gate.example:80");
     CHECK(refusal({"--advertise-http", "0.0.0.0:80"}).find("nobody can dial") != std::string::npos);
     CHECK(refusal({"--advertise-http", "gate.example:0"}).find("port") != std::string::npos);
 }
