@@ -86,6 +86,10 @@ void set_client_limits(const ServeOptions& options, GatewayOptions& gateway) {
 
 void set_large_body_limits(const ServeOptions& options, std::size_t gateways,
                            GatewayOptions& gateway) {
+    // With many threads the part of each must still do for one of the largest values: as a body of
+    // up to six times its size, the value in it, and the command for the log.
+    gateway.buffered_bytes_max =
+        std::max(options.max_buffered_bytes / gateways, 8 * options.max_value_bytes + (1U << 20U));
     gateway.large_bodies_read_max = options.max_large_body_bytes / gateways;
     gateway.large_bodies_in_work_max = options.max_large_body_work_bytes / gateways;
     gateway.large_bodies_waiting_max =
@@ -204,7 +208,6 @@ GatewayOptions App::gateway_options(std::uint64_t files_max) const {
     gateway.connections_per_address_max =
         connections_per_address_max(options_, gateway.connections_max, gateways);
     set_client_limits(options_, gateway);
-    gateway.buffered_bytes_max /= gateways;
     set_large_body_limits(options_, gateways, gateway);
     gateway.streams.subscriptions_max /= gateways;
     gateway.streams.queued_bytes_max = options_.max_stream_queue_bytes / gateways;

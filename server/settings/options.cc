@@ -313,6 +313,10 @@ constexpr auto settings = std::to_array<Setting>({
     {"max-long-polls", SettingKind::number, "N", "10000",
      "Reads that wait for a change (?wait=…), 1 to 1000000",
      apply_number<&Options::max_long_polls, 1, 1000000>},
+    {"max-buffered-bytes", SettingKind::number, "BYTES", "268435456",
+     "What large requests in work and answers that clients have not\n"
+     "yet taken may need together, 1048576 to 1099511627776",
+     apply_number<&Options::max_buffered_bytes, 1048576, (std::uint64_t{1} << 40U)>},
     {"max-large-body-bytes", SettingKind::number, "BYTES", "134217728",
      "Room for bodies over 64 KiB that are being received; others\n"
      "wait, 65536 to 1099511627776",

@@ -60,6 +60,7 @@ struct ServeOptions {
     int max_message_bytes = 65536;
     std::uint64_t max_stream_queue_bytes = std::uint64_t{512} << 20U;
     int max_long_polls = 10000;
+    std::uint64_t max_buffered_bytes = std::uint64_t{256} << 20U;
     std::uint64_t max_large_body_bytes = std::uint64_t{128} << 20U;
     std::uint64_t max_large_body_work_bytes = std::uint64_t{8} << 20U;
     int max_large_bodies_waiting = 2048;

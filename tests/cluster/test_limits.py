@@ -6,6 +6,7 @@ import threading
 import time
 
 import cluster as harness
+import metrics
 from client import Client, wait_until
 
 MEBIBYTE = 1 << 20
@@ -213,6 +214,27 @@ def test_values_larger_than_the_nodes_allow_now(make_cluster, name):
 
 
 test_values_larger_than_the_nodes_allow_now.deadline_seconds = 120
+
+
+def test_memory_for_large_requests_and_answers(make_cluster, name):
+    """All clients together get what is allowed; one of the largest values goes through every thread."""
+    threads = 3
+    node = make_cluster(size=1, options=(
+        "--max-buffered-bytes", str(MEBIBYTE), "--gateway-threads", str(threads))).nodes[0]
+    for _ in range(threads):
+        answer = node.client().request("PUT", f"/v1/raw/{name}", VALUE)
+        assert answer.status in (200, 201), answer
+    asking = [socket.create_connection(("127.0.0.1", node.http_port), timeout=10) for _ in range(60)]
+    try:
+        for connection in asking:
+            connection.sendall(f"GET /v1/raw/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 30)
+        wait_until(lambda: metrics.of(node)["cairn_http_problems_total"].value(code="OVERLOADED") > 0,
+                   20.0 * harness.slowness, "answers that nobody takes are held back")
+        held = metrics.of(node)["cairn_http_buffered_bytes"].value()
+        assert held < 35 * MEBIBYTE, held  # eight values for each thread, and answers that say why not
+    finally:
+        for connection in asking:
+            connection.close()
 
 
 def test_lists_are_bounded_in_bytes(cluster, name):

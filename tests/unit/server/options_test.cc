@@ -114,6 +114,7 @@ std::vector<Example> examples() {
             {"max-socket-commands", "9", "9"},
             {"max-stream-queue-bytes", "1048577", "1048577"},
             {"max-long-polls", "10", "10"},
+            {"max-buffered-bytes", "1048578", "1048578"},
             {"max-large-body-bytes", "65537", "65_537"},
             {"max-large-body-work-bytes", "65538", "65538"},
             {"max-large-bodies-waiting", "11", "11"},
@@ -157,6 +158,7 @@ ServeOptions expected_of_examples() {
     options.max_socket_commands = 9;
     options.max_stream_queue_bytes = 1048577;
     options.max_long_polls = 10;
+    options.max_buffered_bytes = 1048578;
     options.max_large_body_bytes = 65537;
     options.max_large_body_work_bytes = 65538;
     options.max_large_bodies_waiting = 11;
@@ -426,6 +428,7 @@ TEST_CASE("numbers have ranges") {
           Range{"max-socket-subscriptions", "1", "100000", "100001"},
           Range{"max-socket-commands", "1", "10000", "10001"},
           Range{"max-long-polls", "1", "1000000", "1000001"},
+          Range{"max-buffered-bytes", "1048576", "1099511627776", "1099511627777"},
           Range{"max-large-body-bytes", "65536", "1099511627776", "1099511627777"},
           Range{"max-large-body-work-bytes", "65536", "67108864", "67108865"},
           Range{"default-timeout-ms", "1", "60000", "60001"},
