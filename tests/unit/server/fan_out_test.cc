@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "server/streams/stream_hub.h"
+#include "tests/unit/server/played_node.h"
 
 namespace cairn::server {
 namespace {
@@ -18,38 +19,20 @@ namespace {
 using Kind = StreamRequest::Kind;
 using Indexes = std::vector<fsm::Index>;
 
-fsm::Event event_at(const std::string& name, fsm::Index index, std::size_t bytes = 1) {
-    fsm::Event event;
-    event.kind = fsm::Event::Kind::created;
-    event.at_index = index;
-    event.last_of_index = true;
-    event.name = name;
-    event.value = {std::make_shared<const std::string>(bytes, 'x'), index, 0};
-    return event;
-}
-
-// The hub's event loop is the test: turns are taken when it says so.
-struct Bench : Backend {
+// The hub's event loop is the test: turns are taken when it says so. Streams are opened at once.
+struct Bench {
     explicit Bench(const StreamLimits& limits = {})
-        : hub(*this, limits, statistics, [this] { ++turns_asked_for; }) {}
-
-    void submit(std::shared_ptr<Operation> operation) override { (void)operation; }
-    void open_stream(std::shared_ptr<StreamOpen> open) override {
-        open->applied_index = index;
-        open->present = present;
-        open->on_done();
+        : hub(node, limits, statistics, [this] { ++turns_asked_for; }) {
+        node.on_open = [this](StreamOpen& open) {
+            open.applied_index = index;
+            open.present = present;
+            open.on_done();
+        };
     }
-    void set_listener(EventListener* listener) override { (void)listener; }
-    const NodeView& view() const override { return node_view; }
 
     std::shared_ptr<Subscription> subscribe(Kind kind, std::string name, bool prefix = false,
                                             std::optional<fsm::Cursor> cursor = std::nullopt) {
-        StreamRequest request;
-        request.kind = kind;
-        request.name = std::move(name);
-        request.prefix = prefix;
-        request.cursor = cursor;
-        auto subscription = hub.subscribe(std::move(request));
+        auto subscription = hub.subscribe(stream_request(kind, std::move(name), prefix, cursor));
         while (subscription->next()) {
         }
         return subscription;
@@ -65,13 +48,11 @@ struct Bench : Backend {
 
     // One event an entry, with this name.
     void publish(const std::vector<std::string>& names, std::size_t bytes = 1) {
-        auto batch = std::make_shared<EventBatch>();
+        std::vector<fsm::Event> events;
         for (const std::string& name : names) {
-            batch->events.push_back(event_at(name, ++index, bytes));
+            events.push_back(created_event(name, ++index, std::string(bytes, 'x')));
         }
-        batch->applied_index = index;
-        batch->applied_ns = 1;
-        hub.on_events(batch);
+        node.publish(std::move(events), index);
     }
 
     // False when no turn was asked for.
@@ -88,7 +69,7 @@ struct Bench : Backend {
         }
     }
 
-    NodeView node_view;
+    PlayedNode node;
     StreamStatistics statistics;
     fsm::Index index = 1;
     int turns_asked_for = 0;
@@ -431,11 +412,9 @@ TEST_CASE("stream queues: what an opening owes counts, and who gives it up gets 
     Bench bench(limits);
     bench.index = 5000;
     for (fsm::Index index = 1; index <= 2000; ++index) {
-        bench.present.push_back({"p" + std::to_string(index), event_at("p", index).value});
+        bench.present.push_back({"p" + std::to_string(index), value_of("x", index)});
     }
-    StreamRequest request;
-    request.name = "p";
-    request.prefix = true;
+    const StreamRequest request = stream_request(Kind::watch, "p", true);
     const auto watch = bench.hub.subscribe(request);
     CHECK(bench.statistics.queued_bytes.value() <= limits.queued_bytes_max);
     CHECK(watch->next());

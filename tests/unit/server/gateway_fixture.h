@@ -18,66 +18,9 @@
 
 #include "server/base/coroutine.h"
 #include "server/gateway/gateway.h"
+#include "tests/unit/server/played_node.h"
 
 namespace cairn::server {
-
-class PlayedNode : public Backend {
- public:
-    void submit(std::shared_ptr<Operation> operation) override {
-        operations.push_back(operation);
-        if (on_submit) {
-            on_submit(*operation);
-        }
-    }
-    void open_stream(std::shared_ptr<StreamOpen> open) override {
-        opens.push_back(open);
-        if (on_open) {
-            on_open(*open);
-        }
-    }
-    void set_listener(EventListener* new_listener) override { listener = new_listener; }
-    const NodeView& view() const override { return node_view; }
-
-    // Answers a get with these bytes.
-    static void answer(Operation& operation, const std::string& bytes, fsm::Index index = 42) {
-        operation.output.status = fsm::Status::ok;
-        operation.output.kind = fsm::Output::Kind::get;
-        operation.output.index = index;
-        operation.output.value = fsm::Value{std::make_shared<const std::string>(bytes), index, 0};
-        operation.served_index = index;
-        operation.on_done();
-    }
-
-    // Answers a set.
-    static void answer_set(Operation& operation, fsm::Index index = 42) {
-        operation.output.status = fsm::Status::ok;
-        operation.output.kind = fsm::Output::Kind::set;
-        operation.output.created = true;
-        operation.output.index = index;
-        operation.served_index = index;
-        operation.on_done();
-    }
-
-    void publish(const std::string& name, const std::string& bytes, fsm::Index index) {
-        auto batch = std::make_shared<EventBatch>();
-        fsm::Event event;
-        event.kind = fsm::Event::Kind::created;
-        event.at_index = index;
-        event.last_of_index = true;
-        event.name = name;
-        event.value = {std::make_shared<const std::string>(bytes), index, 0};
-        batch->events.push_back(std::move(event));
-        batch->applied_index = index;
-        listener->on_events(batch);
-    }
-
-    std::function<void(Operation&)> on_submit;
-    std::function<void(StreamOpen&)> on_open;
-    std::vector<std::shared_ptr<Operation>> operations;
-    std::vector<std::shared_ptr<StreamOpen>> opens;
-    EventListener* listener = nullptr;
-    NodeView node_view;
-};
 
 struct Answer {
     int status = 0;

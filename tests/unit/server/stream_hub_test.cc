@@ -9,7 +9,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
-#include "server/base/clock.h"
+#include "tests/unit/server/played_node.h"
 
 namespace cairn::server {
 namespace {
@@ -17,71 +17,30 @@ namespace {
 using json = nlohmann::json;
 using Kind = StreamRequest::Kind;
 
-fsm::Value value_of(const std::string& bytes, fsm::Index index) {
-    return {std::make_shared<const std::string>(bytes), index, 0};
-}
-
-fsm::Event event_at(fsm::Event::Kind kind, const std::string& name, fsm::Index at_index) {
-    fsm::Event event;
-    event.kind = kind;
-    event.at_index = at_index;
-    event.last_of_index = true;
-    event.name = name;
-    event.value = value_of("v" + std::to_string(at_index), at_index);
-    if (kind == fsm::Event::Kind::updated) {
-        event.prev_value = value_of("before", at_index - 1);
-    }
-    return event;
-}
-
 fsm::Event created(const std::string& name, fsm::Index at_index) {
-    return event_at(fsm::Event::Kind::created, name, at_index);
+    return created_event(name, at_index, "v" + std::to_string(at_index));
 }
 
 fsm::Event updated(const std::string& name, fsm::Index at_index) {
-    return event_at(fsm::Event::Kind::updated, name, at_index);
-}
-
-fsm::Event deleted(const std::string& name, fsm::Index at_index) {
-    fsm::Event event = event_at(fsm::Event::Kind::deleted, name, at_index);
-    event.value = value_of("old", at_index - 1);
+    fsm::Event event = created(name, at_index);
+    event.kind = fsm::Event::Kind::updated;
+    event.prev_value = value_of("before", at_index - 1);
     return event;
 }
 
-// Opens streams when the test says so.
-class FakeBackend : public Backend {
- public:
-    void submit(std::shared_ptr<Operation> operation) override { (void)operation; }
-    void open_stream(std::shared_ptr<StreamOpen> open) override {
-        opens.push_back(std::move(open));
-    }
-    void set_listener(EventListener* new_listener) override { listener = new_listener; }
-    const NodeView& view() const override { return node_view; }
-
-    void publish(std::vector<fsm::Event> events, fsm::Index applied_index) {
-        auto batch = std::make_shared<EventBatch>();
-        batch->events = std::move(events);
-        batch->applied_index = applied_index;
-        batch->applied_ns = system_clock().steady_ns();
-        listener->on_events(batch);
-    }
-
-    std::vector<std::shared_ptr<StreamOpen>> opens;
-    EventListener* listener = nullptr;
-    NodeView node_view;
-};
+fsm::Event deleted(const std::string& name, fsm::Index at_index) {
+    fsm::Event event = created(name, at_index);
+    event.kind = fsm::Event::Kind::deleted;
+    event.value = value_of("old", at_index - 1);
+    return event;
+}
 
 struct Bench {
     explicit Bench(const StreamLimits& limits = {}) : hub(backend, limits, statistics, [] {}) {}
 
     std::shared_ptr<Subscription> subscribe(Kind kind, std::string name, bool prefix = false,
                                             std::optional<fsm::Cursor> cursor = std::nullopt) {
-        StreamRequest request;
-        request.kind = kind;
-        request.name = std::move(name);
-        request.prefix = prefix;
-        request.cursor = cursor;
-        return hub.subscribe(std::move(request));
+        return hub.subscribe(stream_request(kind, std::move(name), prefix, cursor));
     }
 
     // Answers the newest opening.
@@ -95,7 +54,7 @@ struct Bench {
         answer->on_done();
     }
 
-    FakeBackend backend;
+    PlayedNode backend;
     StreamStatistics statistics;
     StreamHub hub;
 };
@@ -257,10 +216,7 @@ TEST_CASE("stream hub: a replay in parts ends after each, and goes on where it e
     StreamLimits limits;
     limits.replay_part_max = 2;
     Bench bench(limits);
-    StreamRequest request;
-    request.kind = Kind::events;
-    request.name = "a";
-    request.cursor = fsm::Cursor{3};
+    StreamRequest request = stream_request(Kind::events, "a", false, fsm::Cursor{3});
     request.in_parts = true;
     const auto first = bench.hub.subscribe(request);
     CHECK(bench.backend.opens.back()->replay_max == 2);
@@ -583,15 +539,13 @@ TEST_CASE("stream hub: there are only so many subscriptions") {
 }
 
 TEST_CASE("stream hub: a hub that ends leaves nobody pointing at it") {
-    FakeBackend backend;
+    PlayedNode backend;
     StreamStatistics statistics;
     std::shared_ptr<Subscription> watch;
     {
         StreamHub hub(backend, {}, statistics, [] {});
         CHECK(backend.listener == &hub);
-        StreamRequest request;
-        request.name = "a";
-        watch = hub.subscribe(request);
+        watch = hub.subscribe(stream_request(Kind::watch, "a"));
     }
     CHECK(backend.listener == nullptr);
     CHECK_FALSE(backend.opens.back()->on_done);
