@@ -20,30 +20,7 @@ constexpr std::string_view schemas = R"json({
   "Time": {"description": "In UTC.", "type": "string", "format": "date-time", "pattern": "Z$"},
   "Text": {"description": "Bytes that are valid UTF-8.", "type": "string"},
   "Base64": {"description": "Bytes that are not.", "type": "string", "contentEncoding": "base64"},
-  "Value": {
-    "type": "object",
-    "required": ["name", "index"],
-    "properties": {
-      "name": {"type": "string"},
-      "value": {"$ref": "#/components/schemas/Text"},
-      "value_base64": {"$ref": "#/components/schemas/Base64"},
-      "index": {"$ref": "#/components/schemas/Index"},
-      "expire": {"$ref": "#/components/schemas/Time"}
-    },
-    "oneOf": [{"required": ["value"]}, {"required": ["value_base64"]}]
-  },
-  "DeletedValue": {
-    "type": "object",
-    "required": ["name", "index"],
-    "properties": {
-      "name": {"type": "string"},
-      "value": {"$ref": "#/components/schemas/Text"},
-      "value_base64": {"$ref": "#/components/schemas/Base64"},
-      "index": {"$ref": "#/components/schemas/Index"}
-    },
-    "oneOf": [{"required": ["value"]}, {"required": ["value_base64"]}]
-  },
-  "PreviousValue": {
+  "ValueContent": {
     "type": "object",
     "required": ["index"],
     "properties": {
@@ -53,18 +30,36 @@ constexpr std::string_view schemas = R"json({
     },
     "oneOf": [{"required": ["value"]}, {"required": ["value_base64"]}]
   },
-  "ListedValue": {
-    "description": "Without bytes where keys_only asks for that.",
+  "Value": {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+      "name": {"type": "string"},
+      "expire": {"$ref": "#/components/schemas/Time"}
+    },
+    "allOf": [{"$ref": "#/components/schemas/ValueContent"}]
+  },
+  "DeletedValue": {
+    "type": "object",
+    "required": ["name"],
+    "properties": {"name": {"type": "string"}},
+    "allOf": [{"$ref": "#/components/schemas/ValueContent"}]
+  },
+  "ValueWithoutContent": {
     "type": "object",
     "required": ["name", "index"],
     "properties": {
       "name": {"type": "string"},
-      "value": {"$ref": "#/components/schemas/Text"},
-      "value_base64": {"$ref": "#/components/schemas/Base64"},
       "index": {"$ref": "#/components/schemas/Index"},
       "expire": {"$ref": "#/components/schemas/Time"}
-    },
-    "not": {"required": ["value", "value_base64"]}
+    }
+  },
+  "ListedValue": {
+    "description": "Without bytes where keys_only asks for that.",
+    "anyOf": [
+      {"$ref": "#/components/schemas/Value"},
+      {"$ref": "#/components/schemas/ValueWithoutContent"}
+    ]
   },
   "PutRequest": {
     "type": "object",
@@ -90,7 +85,7 @@ constexpr std::string_view schemas = R"json({
       "index": {"$ref": "#/components/schemas/Index"},
       "prev_value": {
         "description": "With If-Match or prev_index: the value before.",
-        "$ref": "#/components/schemas/PreviousValue"
+        "$ref": "#/components/schemas/ValueContent"
       }
     }
   },

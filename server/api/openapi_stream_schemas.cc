@@ -65,49 +65,34 @@ constexpr std::string_view schemas = R"json({
   },
   "Created": {
     "type": "object",
-    "required": ["type", "name", "index", "cursor"],
+    "required": ["type", "cursor"],
     "properties": {
-      "type": {"const": "created"},
-      "name": {"type": "string"},
-      "value": {"$ref": "#/components/schemas/Text"},
-      "value_base64": {"$ref": "#/components/schemas/Base64"},
-      "index": {"$ref": "#/components/schemas/Index"},
-      "expire": {"$ref": "#/components/schemas/Time"},
-      "cursor": {"$ref": "#/components/schemas/Cursor"}
+      "type": {"const": "created"}, "cursor": {"$ref": "#/components/schemas/Cursor"}
     },
-    "oneOf": [{"required": ["value"]}, {"required": ["value_base64"]}]
+    "allOf": [{"$ref": "#/components/schemas/Value"}]
   },
   "Updated": {
     "type": "object",
-    "required": ["type", "name", "index", "prev_value", "cursor"],
+    "required": ["type", "prev_value", "cursor"],
     "properties": {
       "type": {"const": "updated"},
-      "name": {"type": "string"},
-      "value": {"$ref": "#/components/schemas/Text"},
-      "value_base64": {"$ref": "#/components/schemas/Base64"},
-      "index": {"$ref": "#/components/schemas/Index"},
-      "expire": {"$ref": "#/components/schemas/Time"},
-      "prev_value": {"$ref": "#/components/schemas/PreviousValue"},
+      "prev_value": {"$ref": "#/components/schemas/ValueContent"},
       "cursor": {"$ref": "#/components/schemas/Cursor"}
     },
-    "oneOf": [{"required": ["value"]}, {"required": ["value_base64"]}]
+    "allOf": [{"$ref": "#/components/schemas/Value"}]
   },
   "Deleted": {
     "type": "object",
-    "required": ["type", "name", "index", "expired", "deleted_index", "cursor"],
+    "required": ["type", "expired", "deleted_index", "cursor"],
     "properties": {
       "type": {"const": "deleted"},
-      "name": {"type": "string"},
-      "value": {"$ref": "#/components/schemas/Text"},
-      "value_base64": {"$ref": "#/components/schemas/Base64"},
-      "index": {"$ref": "#/components/schemas/Index"},
       "expired": {"description": "Its ttl ended it.", "type": "boolean"},
       "deleted_index": {
         "description": "Of what deleted it.", "$ref": "#/components/schemas/Index"
       },
       "cursor": {"$ref": "#/components/schemas/Cursor"}
     },
-    "oneOf": [{"required": ["value"]}, {"required": ["value_base64"]}]
+    "allOf": [{"$ref": "#/components/schemas/DeletedValue"}]
   },
   "Progress": {
     "description": "Nothing happened up to here.",

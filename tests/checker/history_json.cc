@@ -85,8 +85,9 @@ std::optional<std::string> read_operation(std::string_view line, Operation& op) 
     return std::nullopt;
 }
 
-std::optional<History> parse_history(std::string_view lines, std::string& error) {
-    History history;
+bool read_lines(std::string_view lines,
+                const std::function<std::optional<std::string>(std::string_view line)>& read_line,
+                std::string& error) {
     std::size_t number = 0;
     while (!lines.empty()) {
         const std::string_view line = lines.substr(0, lines.find('\n'));
@@ -95,13 +96,20 @@ std::optional<History> parse_history(std::string_view lines, std::string& error)
         if (line.empty()) {
             continue;
         }
-        const std::optional<std::string> wrong = read_operation(line, history.emplace_back());
-        if (wrong) {
+        if (const std::optional<std::string> wrong = read_line(line)) {
             error = "line " + std::to_string(number) + ": " + *wrong;
-            return std::nullopt;
+            return false;
         }
     }
-    return history;
+    return true;
+}
+
+std::optional<History> parse_history(std::string_view lines, std::string& error) {
+    History history;
+    const auto read_line = [&](std::string_view line) {
+        return read_operation(line, history.emplace_back());
+    };
+    return read_lines(lines, read_line, error) ? std::optional(std::move(history)) : std::nullopt;
 }
 
 }  // namespace cairn::checker

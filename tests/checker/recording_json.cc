@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <charconv>
 #include <map>
 
@@ -198,27 +197,14 @@ std::optional<std::string> Reader::take(const json& object) {
 
 std::optional<Recording> parse_recording(std::string_view lines, std::string& error) {
     Reader reader;
-    std::size_t number = 0;
-    while (!lines.empty()) {
-        const std::string_view line = lines.substr(0, lines.find('\n'));
-        lines.remove_prefix(std::min(line.size() + 1, lines.size()));
-        ++number;
-        if (line.empty()) {
-            continue;
-        }
+    const auto read_line = [&](std::string_view line) {
         const json object = json::parse(line, nullptr, false);
-        std::optional<std::string> wrong;
-        if (object.is_object() && object.contains("record")) {
-            wrong = reader.take(object);
-        } else {
-            wrong = read_operation(line, reader.recording.operations.emplace_back());
-        }
-        if (wrong) {
-            error = "line " + std::to_string(number) + ": " + *wrong;
-            return std::nullopt;
-        }
-    }
-    return std::move(reader.recording);
+        return object.is_object() && object.contains("record")
+                   ? reader.take(object)
+                   : read_operation(line, reader.recording.operations.emplace_back());
+    };
+    return read_lines(lines, read_line, error) ? std::optional(std::move(reader.recording))
+                                               : std::nullopt;
 }
 
 }  // namespace cairn::checker
