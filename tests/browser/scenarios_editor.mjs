@@ -208,6 +208,55 @@ scenario("editor: what was typed isn't lost without a question, and the focus co
   await close();
 });
 
+scenario("editor: Back and another address don't drop what was typed without a question", async (browser) => {
+  const cluster = await startCluster(1);
+  await put(cluster.base, "kept", "before");
+  const { page, close } = await open(browser, cluster);
+  const question = page.getByRole("dialog", { name: "Discard your changes?" });
+  const editor = page.getByRole("dialog", { name: "kept" });
+  await page.getByRole("link", { name: "Values" }).click();
+  await row(page, "kept").click();
+  await field(page).fill("typed");
+  const list = `${cluster.base}/#/values`;
+  const opened = `${list}?name=kept`;
+  const goElsewhere = [() => page.goBack(), () => page.evaluate(() => (location.hash = "#/events"))];
+  for (const go of [...goElsewhere, goElsewhere[0]]) {
+    await go();
+    await question.waitFor();
+    equal(page.url(), opened, "the address");
+    await button(page, "Keep editing").click();
+    await question.waitFor({ state: "detached" });
+    equal(await field(page).inputValue(), "typed", "kept");
+  }
+  // In a conflict as well.
+  await put(cluster.base, "kept", "theirs");
+  await button(page, "Save").click();
+  await page.getByText("Nothing was overwritten.").waitFor();
+  await page.goBack();
+  await question.waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByText("Nothing was overwritten.").waitFor();
+  await button(page, "Edit yours further").click();
+  await page.evaluate(() => (location.hash = "#/events?prefix=there/"));
+  await button(page, "Discard").click();
+  await page.getByRole("dialog").first().waitFor({ state: "detached" });
+  await page.getByLabel("Events", { exact: true }).waitFor();
+  equal(page.url(), `${cluster.base}/#/events?prefix=there/`, "where it was to go");
+  // Nothing is asked where nothing was typed; a value that isn't there yet is asked for.
+  await page.evaluate(() => (location.hash = "#/values"));
+  await row(page, "kept").click();
+  await editor.waitFor();
+  await page.goBack();
+  await editor.waitFor({ state: "detached" });
+  await button(page, "New value").click();
+  await field(page).fill("new");
+  await page.goBack();
+  await button(page, "Discard").click();
+  await page.getByRole("dialog").first().waitFor({ state: "detached" });
+  await page.getByLabel("Events", { exact: true }).waitFor();
+  await close();
+});
+
 scenario("editor: a line is copied inside a dialog without the browser's clipboard", async (browser) => {
   const cluster = await startCluster(1);
   await put(cluster.base, "copied", "x");

@@ -27,7 +27,31 @@ export function formatPlace(place: Place): string {
 
 export const place = new Store<Place>(parsePlace(location.hash));
 
-window.addEventListener("hashchange", () => place.set(parsePlace(location.hash)));
+/** Asks the person instead of leaving the place; null: nothing would be lost. */
+let question: (() => void) | null = null;
+
+window.addEventListener("hashchange", () => {
+  if (!question) return place.set(parsePlace(location.hash));
+  // The browser is there already: the place that isn't to be left is put over it, and leaving is going back.
+  const here = place.get();
+  const over_its_list = here.name !== null && location.hash === formatPlace({ ...here, name: null });
+  history.pushState({ over_its_list }, "", formatPlace(here));
+  return question();
+});
+
+/** From now on Back, Forward and another address are held up, and `ask` is called. Returns what ends that. */
+export function holdPlace(ask: () => void): () => void {
+  question = ask;
+  return () => {
+    if (question === ask) question = null;
+  };
+}
+
+/** To where the person wanted to go when they were asked. */
+export function leaveHeldPlace(): void {
+  question = null;
+  history.back();
+}
 
 export function goTo(next: Place): void {
   location.hash = formatPlace(next);

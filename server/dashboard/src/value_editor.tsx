@@ -1,5 +1,5 @@
 // One value, to look at and to change by compare-and-set. When somebody else was faster, both versions are shown.
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { curlLine, deleteRequest, getRequest, nameProblem, problemText, putRequest, type Bytes, type Value } from "./api";
 import { bytesOf, prettyJson, sizeText, visibleText } from "./bytes";
 import { Conflict, type Clash } from "./conflict";
@@ -8,6 +8,7 @@ import { CopyButton } from "./copy";
 import { Countdown } from "./countdown";
 import { DeleteValue } from "./delete_value";
 import { Dialog } from "./dialog";
+import { holdPlace, leaveHeldPlace } from "./place";
 import { useStore } from "./store";
 import { hasStatus, readValue, write } from "./value_requests";
 import {
@@ -62,12 +63,17 @@ function useGone(live: Value | undefined, prefix: string): boolean {
   return !live && seen_below.current === prefix;
 }
 
-function useWarningOnLeaving(dirty: boolean): void {
-  useEffect(() => {
+/** Before the page is left the browser asks, before the place in it `ask`. */
+function useQuestionOnLeaving(dirty: boolean, ask: () => void): void {
+  useLayoutEffect(() => {
     if (!dirty) return undefined;
     const warn = (event: BeforeUnloadEvent) => event.preventDefault();
     addEventListener("beforeunload", warn);
-    return () => removeEventListener("beforeunload", warn);
+    const release = holdPlace(ask);
+    return () => {
+      removeEventListener("beforeunload", warn);
+      release();
+    };
   }, [dirty]);
 }
 
@@ -80,7 +86,7 @@ function Editor({ name, prefix, live, loaded, onClose }: Props & { loaded: Value
   const [note, setNote] = useState<{ text: string; bad: boolean } | null>(null);
   const [busy, setBusy] = useState(false);
   const [clash, setClash] = useState<Clash | null>(null);
-  const [asked, setAsked] = useState<"delete" | "discard" | null>(null);
+  const [asked, setAsked] = useState<"delete" | "close" | "leave" | null>(null);
   const { base } = useStore(connection);
   const gone = useGone(live, prefix);
 
@@ -89,7 +95,7 @@ function Editor({ name, prefix, live, loaded, onClose }: Props & { loaded: Value
   const bytes = useMemo(() => bytesOfDraft(draft), [draft]);
   const changed = useMemo(() => isChanged(draft, bytes, basis), [draft, bytes, basis]);
   const dirty = changed || ttl !== "" || (name === null && newName !== prefix);
-  useWarningOnLeaving(dirty);
+  useQuestionOnLeaving(dirty, () => setAsked("leave"));
   const saveLine = useCallback(
     () => curlLine(base, putRequest(target, bytes ?? {}, ttl, basis?.index ?? null)),
     [base, target, bytes, ttl, basis],
@@ -149,22 +155,28 @@ function Editor({ name, prefix, live, loaded, onClose }: Props & { loaded: Value
     setBasis(value);
     setClash(null);
   };
-  const close = () => (dirty ? setAsked("discard") : onClose());
+  const close = () => (dirty ? setAsked("close") : onClose());
+  const question = (asked === "close" || asked === "leave") && (
+    <DiscardQuestion onKeep={() => setAsked(null)} onDiscard={asked === "close" ? onClose : leaveHeldPlace} />
+  );
 
   if (clash) {
     return (
-      <Conflict
-        {...clash}
-        name={target}
-        mine={bytes ?? basis ?? {}}
-        basis={basis}
-        ttl={ttl}
-        busy={busy}
-        onForce={() => void (clash.wanted === "save" ? save(clash.theirs) : remove(clash.theirs))}
-        onTakeTheirs={() => takeTheirs(clash.theirs)}
-        onReadAgain={() => void readTheirs(clash.wanted)}
-        onEditOn={editOn}
-      />
+      <>
+        <Conflict
+          {...clash}
+          name={target}
+          mine={bytes ?? basis ?? {}}
+          basis={basis}
+          ttl={ttl}
+          busy={busy}
+          onForce={() => void (clash.wanted === "save" ? save(clash.theirs) : remove(clash.theirs))}
+          onTakeTheirs={() => takeTheirs(clash.theirs)}
+          onReadAgain={() => void readTheirs(clash.wanted)}
+          onEditOn={editOn}
+        />
+        {question}
+      </>
     );
   }
   const verb = basis && name !== null ? "Save" : "Create";
@@ -229,7 +241,7 @@ function Editor({ name, prefix, live, loaded, onClose }: Props & { loaded: Value
           )}
         </footer>
       </form>
-      {asked === "discard" && <DiscardQuestion onKeep={() => setAsked(null)} onDiscard={onClose} />}
+      {question}
       {asked === "delete" && basis && (
         <DeleteValue
           value={basis}
