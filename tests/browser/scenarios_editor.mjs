@@ -1,6 +1,6 @@
 // The editor where somebody else is faster, where a value is no plain text, and where a dialog opens and closes.
 import { clusterOf, equal, good, open, put, remove, row, scenario, startCluster, until } from "./harness.mjs";
-import { load } from "./units.mjs";
+import { load, same } from "./units.mjs";
 
 const valueOf = async (cluster, name) => (await (await fetch(`${cluster.base}/v1/values/${name}`)).json()).value;
 const button = (page, name) => page.getByRole("button", { name, exact: true });
@@ -28,6 +28,32 @@ scenario("unit: line ends that a text field can't hold", async () => {
   equal(hexAsText("61 0d 0a").crlf, true, "from digits, CR LF");
   equal(draftOf({ value_base64: "AP8=" }).text, "00 ff", "bytes");
   equal(draftOf({ value: "\r".repeat(hex_bytes_max + 1) }).format, "large", "too long for digits");
+});
+
+scenario("unit: where two texts differ", async () => {
+  const { changedPart, diffLines, lineCount } = await load("line_diff.ts");
+  const show = (one, other) => diffLines(one, other).map((s) => (s.same ? s.other : `<${s.one}|${s.other}>`)).join("");
+  equal(show("a\nb\nc\n", "a\nB\nc\n"), "a\n<b\n|B\n>c\n", "a line");
+  equal(show("a\nc", "a\nb\nc"), "a\n<|b\n>c", "a line more");
+  equal(show("1\n2\n3\n4\n5\n", "0\n2\n4\n5\n6\n"), "<1\n|0\n>2\n<3\n|>4\n5\n<|6\n>", "several");
+  equal(show("same", "same"), "same", "nothing");
+  equal(show("a", "a\nb"), "a\n<|b>", "a line more at the end");
+  equal(show("", "new"), "<|new>", "all of it");
+  equal(show("", ""), "", "nothing at all");
+  equal(show("a\n", "a"), "<a\n|a>", "the last line end");
+  equal(show("x\nx\n", "x\n"), "x\n<x\n|>", "lines that are the same");
+  // Both sides come out whole, however much differs, and after bounded work.
+  const many = (word) => Array.from({ length: 30_000 }, (_, i) => `${word} ${i % 7}\n`).join("");
+  const [one, other] = [`head\n${many("one")}tail`, `head\n${many("other")}tail`];
+  const stretches = diffLines(one, other);
+  equal(stretches.map(({ same: is_same }) => is_same).join(), "true,false,true", "one difference");
+  equal(stretches.map((stretch) => stretch.one).join(""), one, "one side");
+  equal(stretches.map((stretch) => stretch.other).join(""), other, "the other side");
+  same(changedPart('{"a":1,"b":2}', '{"a":17,"b":2}'), ['{"a":1', "", ',"b":2}'], "what is missing in a line");
+  same(changedPart('{"a":17,"b":2}', '{"a":1,"b":2}'), ['{"a":1', "7", ',"b":2}'], "what is more in a line");
+  same(changedPart("a\ud83d\ude00", "a\ud83d\ude01"), ["a", "\ud83d\ude00", ""], "no half characters");
+  same(changedPart("\ud83d\ude00b", "\ud83c\ude00b"), ["", "\ud83d\ude00", "b"], "nor their other half");
+  equal([lineCount(""), lineCount("a"), lineCount("a\n"), lineCount("a\nb")].join(), "0,1,1,2", "lines");
 });
 
 scenario("unit: names that a browser can't ask for", async () => {
@@ -92,6 +118,28 @@ scenario("editor: a conflict whose other side can't be read isn't shown as delet
   equal(await field(page).inputValue(), "mine", "still there");
   await button(page, "Save").click();
   await page.getByText(/^Written with index/).waitFor();
+  await close();
+});
+
+scenario("editor: a conflict marks what differs", async (browser) => {
+  const cluster = await startCluster(1);
+  const lines = Array.from({ length: 80 }, (_, i) => `line ${i}`);
+  await put(cluster.base, "long", lines.join("\n"));
+  const { page, close } = await open(browser, cluster, "#/values?name=long");
+  await field(page).fill(lines.map((line, i) => (i === 60 ? "line sixty" : line)).join("\n"));
+  await put(cluster.base, "long", lines.map((line, i) => (i === 60 ? "line LX" : line)).concat("more").join("\n"));
+  await button(page, "Save").click();
+  await page.getByText("Marked is what differs: 2 lines of theirs, 1 of yours.").waitFor();
+  const marks = await page.locator(".sides .differs").allTextContents();
+  equal(marks.join("|"), "line LX\n|more|line sixty\n|", "marks");
+  equal((await page.locator(".sides .differs b").allTextContents()).join("|"), "LX|sixty", "in a line");
+  for (const mark of [0, 2]) {
+    const seen = await page.locator(".sides .differs").nth(mark).evaluate((element) => {
+      const [own, box] = [element, element.closest("pre")].map((each) => each.getBoundingClientRect());
+      return own.top >= box.top && own.bottom <= box.bottom;
+    });
+    good(seen, "the first difference is in sight");
+  }
   await close();
 });
 

@@ -1,12 +1,15 @@
-// Somebody else was faster: both versions side by side, and the person chooses.
+// Somebody else was faster: both versions side by side, what differs marked, and the person chooses.
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Bytes, Value } from "./api";
 import { bytesOf, sizeText, toHex, visibleText } from "./bytes";
 import { Dialog } from "./dialog";
 import { Countdown } from "./countdown";
+import { changedPart, diffLines, lineCount, type Stretch } from "./line_diff";
 import { hex_bytes_max } from "./value_text";
 
 function textOf(value: Bytes): string {
-  if (value.value_base64 === undefined) return visibleText(value.value ?? "");
+  // A line end that differs shows as well.
+  if (value.value_base64 === undefined) return visibleText(value.value ?? "").replace(/\r/g, "\u240d");
   const bytes = bytesOf(value);
   return bytes.length > hex_bytes_max ? `bytes, ${sizeText(bytes.length)}` : toHex(bytes);
 }
@@ -41,11 +44,50 @@ function forceText(wanted: Clash["wanted"], theirs: Value | null): string {
   return theirs ? "Replace theirs with yours" : "Create it again with yours";
 }
 
+/** One of two versions. A reader of the screen is told where differences begin and end (style.css). */
+function Side({ stretches, side }: { stretches: Stretch[]; side: "one" | "other" }) {
+  const text = (stretch: Stretch) => {
+    if (stretch.same) return stretch[side];
+    const [before, changed, after] = changedPart(stretch[side], stretch[side === "one" ? "other" : "one"]);
+    return (
+      <mark class="differs">
+        {before}
+        {before || after ? changed && <b>{changed}</b> : changed}
+        {after}
+      </mark>
+    );
+  };
+  return <pre tabIndex={0}>{stretches.map(text)}</pre>;
+}
+
+function marksText(stretches: Stretch[]): string {
+  const lines = (side: "one" | "other") =>
+    stretches.reduce((sum, stretch) => sum + (stretch.same ? 0 : lineCount(stretch[side])), 0);
+  const [theirs, yours] = [lines("one"), lines("other")];
+  if (theirs + yours === 0) return " Both versions are the same.";
+  return ` Marked is what differs: ${theirs} line${theirs === 1 ? "" : "s"} of theirs, ${yours} of yours.`;
+}
+
+/** What differs may be far below what both begin with. */
+function showFirstDifference(sides: Element | null): void {
+  for (const box of sides?.querySelectorAll("pre") ?? []) {
+    const first = box.querySelector<HTMLElement>(".differs");
+    if (first) box.scrollTop = first.offsetTop - box.clientHeight / 3;
+  }
+}
+
 export function Conflict(props: Props) {
   const { name, mine, basis, theirs, unread, wanted, ttl, busy } = props;
+  const my_text = useMemo(() => textOf(mine), [mine]);
+  const their_text = useMemo(() => (theirs ? textOf(theirs) : null), [theirs]);
+  // Nothing differs from what isn't there.
+  const stretches = useMemo(() => diffLines(their_text ?? my_text, my_text), [their_text, my_text]);
+  const sides = useRef<HTMLDivElement>(null);
+  const look = () => showFirstDifference(sides.current);
+  useEffect(look, [stretches]);
   const nothing_done = wanted === "delete" ? "Nothing was deleted." : "Nothing was overwritten.";
   return (
-    <Dialog title={`Somebody else has changed ${visibleText(name)}`} wide onClose={props.onEditOn}>
+    <Dialog title={`Somebody else has changed ${visibleText(name)}`} wide onClose={props.onEditOn} onShown={look}>
       {unread !== null ? (
         <p class="bad" role="status">
           {nothing_done} What is there now couldn't be read: {unread}
@@ -54,7 +96,7 @@ export function Conflict(props: Props) {
         <p>
           {nothing_done} {basis ? `You began with index ${basis.index}; ` : "You wanted to create it; "}
           {theirs ? `now it has index ${theirs.index}.` : "now it is not set any more."}
-          {theirs && textOf(theirs) === textOf(mine) ? " Both versions are the same." : ""}
+          {theirs ? marksText(stretches) : ""}
         </p>
       )}
       {theirs?.expire && (
@@ -63,16 +105,16 @@ export function Conflict(props: Props) {
           {wanted === "save" && !ttl ? ". Replacing it with yours makes it permanent, as yours has no ttl." : "."}
         </p>
       )}
-      <div class="sides">
+      <div class="sides" ref={sides}>
         <figure>
           <figcaption>
             Theirs{unread !== null ? ": not known" : theirs ? `, index ${theirs.index}` : ": deleted"}
           </figcaption>
-          <pre tabIndex={0}>{theirs ? textOf(theirs) : ""}</pre>
+          {theirs ? <Side stretches={stretches} side="one" /> : <pre tabIndex={0} />}
         </figure>
         <figure>
           <figcaption>{wanted === "delete" ? "Yours" : "Yours, not saved"}</figcaption>
-          <pre tabIndex={0}>{textOf(mine)}</pre>
+          <Side stretches={stretches} side="other" />
         </figure>
       </div>
       <footer class="dialog-foot">

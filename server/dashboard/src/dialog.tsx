@@ -10,6 +10,8 @@ interface DialogProps {
   title: string;
   wide?: boolean;
   onClose(): void;
+  /** Its content can be measured now. */
+  onShown?(): void;
   children: ComponentChildren;
 }
 
@@ -17,7 +19,7 @@ function focusOn(target: Element | null): void {
   if (target instanceof HTMLElement) target.focus();
 }
 
-export function Dialog({ title, wide, onClose, children }: DialogProps) {
+export function Dialog({ title, wide, onClose, onShown, children }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
   useEffect(() => {
@@ -25,6 +27,7 @@ export function Dialog({ title, wide, onClose, children }: DialogProps) {
     if (!dialog) return undefined;
     const opener = document.activeElement;
     dialog.showModal();
+    onShown?.();
     focusOn(dialog.querySelector("[autofocus]") ?? dialog.querySelector("input, textarea, .dialog-foot button"));
     return () => {
       dialog.close();
