@@ -52,7 +52,7 @@ scenario("values appear, change and go without a reload", async (browser) => {
   await row(page, "after").waitFor();
   await put(cluster.base, "other/third", "hidden");
   await put(cluster.base, "live/soon", "gone", { ttl: "1s" });
-  await row(page, "live/soon").getByText(/ s left$/).waitFor();
+  await row(page, "live/soon").getByText(/\d s$/).waitFor();
   await row(page, "live/soon").waitFor({ state: "detached" });
   await remove(cluster.base, "live/second");
   await row(page, "live/second").waitFor({ state: "detached" });
@@ -273,7 +273,7 @@ scenario("keyboard: a value is found, opened and closed without a mouse", async 
   await page.getByText("1 of 3 values").waitFor();
   equal(await page.locator(".virtual-row").count(), 1, "rows that match");
   await page.getByLabel("Search").fill("");
-  await page.getByRole("listbox").focus();
+  await page.getByRole("grid").focus();
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
   await page.getByRole("dialog", { name: "k/b" }).waitFor();
@@ -284,7 +284,7 @@ scenario("keyboard: a value is found, opened and closed without a mouse", async 
 
 for (const theme of ["light", "dark"]) {
   for (const width of [1280, 390]) {
-    scenario(`axe finds nothing serious (${theme}, ${width} pixels wide)`, async (browser) => {
+    scenario(`axe finds nothing (${theme}, ${width} pixels wide)`, async (browser) => {
       const cluster = await startCluster();
       for (let i = 0; i < 5; i += 1) await put(cluster.base, `axe/${i}`, "x", i === 0 ? { ttl: "1h" } : {});
       const { page, close } = await open(browser, cluster, "", {
@@ -295,8 +295,7 @@ for (const theme of ["light", "dark"]) {
       const check = async (where) => {
         await page.evaluate(axe_source);
         const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-        const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-        equal(bad.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`).join("\n"), "", where);
+        equal(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`).join("\n"), "", where);
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         good(overflow <= 0, `${where}: ${overflow} pixels too wide`);
       };

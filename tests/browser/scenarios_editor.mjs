@@ -229,12 +229,12 @@ scenario("editor: what was typed isn't lost without a question, and the focus co
   const cluster = await startCluster(1);
   await put(cluster.base, "kept", "before");
   const { page, close } = await open(browser, cluster, "#/values");
-  const focused = () => page.evaluate(() => document.activeElement.className || document.activeElement.tagName);
+  const focused = () => page.evaluate(() => document.activeElement.getAttribute("role") || document.activeElement.tagName);
   await row(page, "kept").click();
   await field(page).waitFor();
   await until("focus in the text", async () => (await focused()) === "TEXTAREA");
   await page.keyboard.press("Escape");
-  await until("focus in the list", async () => (await focused()) === "virtual");
+  await until("focus in the list", async () => (await focused()) === "grid");
   await page.keyboard.press("Enter");
   await field(page).fill("typed");
   for (let i = 0; i < 3; i += 1) {
@@ -252,7 +252,7 @@ scenario("editor: what was typed isn't lost without a question, and the focus co
   await button(page, "Discard").click();
   await page.getByRole("dialog").first().waitFor({ state: "detached" });
   equal(await valueOf(cluster, "kept"), "before", "not written");
-  await until("focus in the list again", async () => (await focused()) === "virtual");
+  await until("focus in the list again", async () => (await focused()) === "grid");
   await close();
 });
 

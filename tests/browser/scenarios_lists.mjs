@@ -1,5 +1,5 @@
 // The lists of values and of events, and the figures over time: what a person reads stays where it is, and is true.
-import { clusterOf, equal, good, open, put, row, scenario, startCluster, until } from "./harness.mjs";
+import { ask, clusterOf, equal, good, open, put, row, scenario, startCluster, until } from "./harness.mjs";
 import { load, same } from "./units.mjs";
 
 scenario("unit: an event is kept without its values", async () => {
@@ -40,7 +40,7 @@ scenario("unit: values that there is no room for are counted, and come in when t
   globalThis.requestAnimationFrame ??= () => 1;
   globalThis.WebSocket ??= class {};
   const model = new ValuesModel("");
-  clearTimeout(model.stream.timer);
+  clearTimeout(model.feed.stream.timer);
   const tell = (name, value) => model.take({ type: "value", name, value, index: 1, cursor: "1" });
   const big = "x".repeat(40 << 20);
   tell("a", big);
@@ -67,10 +67,10 @@ scenario("an empty list says that nothing is there only when a node has said so"
   await page.context().setOffline(true);
   await page.getByLabel("Prefix").fill("other/");
   await page.getByRole("button", { name: "Show" }).click();
-  await page.getByText("Asking …").or(page.getByText("Not connected.")).waitFor();
+  await page.getByText("Asking …").or(page.getByText("Nothing is known yet")).waitFor();
   equal(await page.getByText("Nothing has happened").count(), 0, "no claim");
   await page.getByRole("link", { name: "Values" }).click();
-  await page.getByText("Asking …").or(page.getByText("Not connected.")).waitFor();
+  await page.getByText("Asking …").or(page.getByText("Nothing is known yet")).waitFor();
   equal(await page.getByText("No value here yet.").count(), 0, "no claim about values");
   await close();
 });
@@ -111,7 +111,7 @@ scenario("what is selected and what is read stay as other rows come", async (bro
   await page.getByText("Nothing has happened").waitFor();
   for (let i = 100; i < 160; i += 1) await put(cluster.base, `s/${i}`, "1");
   await row(page, "s/159").waitFor();
-  const list = page.getByRole("listbox");
+  const list = page.getByRole("grid");
   await list.focus();
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("ArrowDown");
@@ -127,6 +127,55 @@ scenario("what is selected and what is read stay as other rows come", async (bro
   await until("the row is where it was", async () => (await at()) === before);
   await page.keyboard.press("Enter");
   await page.getByRole("dialog", { name: "s/158" }).waitFor();
+  await close();
+});
+
+for (const width of [1280, 390]) {
+  scenario(`lists have headings over their columns, which stay (${width} pixels wide)`, async (browser) => {
+    const cluster = await startCluster(1);
+    for (let i = 100; i < 160; i += 1) await put(cluster.base, `c/${i}`, `value ${i}`, i % 2 ? {} : { ttl: "3h" });
+    const { page, close } = await open(browser, cluster, "#/values?prefix=c/", { viewport: { width, height: 700 } });
+    await row(page, "c/100").waitFor();
+    const list = page.getByRole("grid", { name: "Values" });
+    equal(await list.getAttribute("aria-rowcount"), "61", "rows and the headings");
+    equal((await list.getByRole("columnheader").allTextContents()).join(), "Name,Value,Expires in,Index", "headings");
+    equal((await row(page, "c/100").getByRole("gridcell").allTextContents()).length, 4, "cells");
+    await list.focus();
+    await page.keyboard.press("End");
+    const last = row(page, "c/159");
+    await last.waitFor();
+    // Its last row is whole, and the first below the headings when one goes up again.
+    const box = async (what) => what.boundingBox();
+    const bottom = async (what) => (await box(what)).y + (await box(what)).height;
+    await until("the last row in sight", async () => (await bottom(last)) <= (await bottom(list)) + 1);
+    for (const name of ["Name", "Value", "Index"]) {
+      const heading = await box(list.getByRole("columnheader", { name, exact: true }));
+      const cell = await box(last.locator(`.cell-${name.toLowerCase()}`));
+      const side = name === "Index" ? (each) => each.x + each.width : (each) => each.x;
+      good(Math.abs(side(heading) - side(cell)) <= 1, `${name}: ${side(heading)} over ${side(cell)}`);
+    }
+    for (let i = 0; i < 30; i += 1) await page.keyboard.press("ArrowUp");
+    const selected = list.locator('[aria-selected="true"]', { hasText: "c/129" });
+    await selected.waitFor();
+    const head = list.getByRole("row").first();
+    good((await box(selected)).y >= (await bottom(head)) - 1, "it isn't below the headings");
+    await close();
+  });
+}
+
+scenario("values that were there are kept while other views are shown, and called the last known", async (browser) => {
+  const cluster = await startCluster(1);
+  for (const name of ["l/one", "l/two"]) await put(cluster.base, name, "1");
+  const { page, close } = await open(browser, cluster, "#/values?prefix=l/");
+  await row(page, "l/two").waitFor();
+  await page.getByRole("link", { name: "Cluster" }).click();
+  await ask({ do: "kill", node: 1 });
+  await page.getByText("No node answers").first().waitFor();
+  await page.getByRole("link", { name: "Values" }).click();
+  await row(page, "l/two").waitFor();
+  await page.getByText("last known · 2 values").waitFor();
+  await ask({ do: "start", node: 1 });
+  await page.getByText("live · 2 values").waitFor();
   await close();
 });
 

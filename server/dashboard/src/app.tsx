@@ -90,7 +90,7 @@ export function App() {
           {(Object.keys(titles) as View[]).map((view) => (
             <a
               key={view}
-              href={formatPlace({ view, prefix: view === "cluster" ? "" : here.prefix, name: null })}
+              href={formatPlace({ view, prefix: here.prefix, name: null })}
               aria-current={here.view === view ? "page" : undefined}
             >
               {titles[view]}

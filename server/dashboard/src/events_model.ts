@@ -1,8 +1,8 @@
 // What happened under a prefix, newest last, at most so many; pausing holds back what is drawn, not what is kept.
 import type { StreamMessage } from "./api";
+import { Feed, keptModel } from "./feed";
 import { previewOf } from "./preview";
 import { Store } from "./store";
-import { Stream, type StreamStatus } from "./stream";
 
 export const kinds = ["created", "updated", "deleted", "expired"] as const;
 export type Kind = (typeof kinds)[number];
@@ -19,13 +19,10 @@ export interface TimelineEntry {
   text: string;
 }
 
-export interface EventsState {
-  status: StreamStatus;
-  version: number;
+/** What was there when it was paused. */
+export interface Held {
+  entries: TimelineEntry[];
   total: number;
-  gaps: number;
-  /** While paused: what was there then. */
-  held: { entries: TimelineEntry[]; total: number } | null;
 }
 
 const entries_max = 5000;
@@ -43,59 +40,32 @@ export function entryOf(message: StreamMessage, key: number, at_ms: number): Tim
 
 export class EventsModel {
   entries: TimelineEntry[] = [];
-  readonly state = new Store<EventsState>({ status: "connecting", version: 0, total: 0, gaps: 0, held: null });
+  /** Of events, also of those that aren't kept any more. */
+  total = 0;
+  readonly held = new Store<Held | null>(null);
+  readonly feed: Feed;
   private next_key = 0;
-  private total = 0;
-  private gaps = 0;
-  private frame = 0;
-  private readonly stream: Stream;
 
   constructor(readonly prefix: string) {
-    this.stream = new Stream("events", prefix, {
-      message: (message) => this.take(message),
-      status: (status) => {
-        if (status !== this.state.get().status) this.state.update({ status });
-      },
-    });
-  }
-
-  stop(): void {
-    cancelAnimationFrame(this.frame);
-    this.stream.stop();
+    this.feed = new Feed("events", prefix, (message) => this.take(message));
   }
 
   pause(): void {
-    this.state.update({ held: { entries: [...this.entries], total: this.total } });
+    this.held.set({ entries: [...this.entries], total: this.total });
   }
 
   goOn(): void {
-    this.state.update({ held: null });
+    this.held.set(null);
   }
 
   private take(message: StreamMessage): void {
     const entry = entryOf(message, this.next_key, Date.now());
     if (!entry) return;
     this.next_key += 1;
-    if (entry.kind === "gap") this.gaps += 1;
-    else this.total += 1;
+    if (entry.kind !== "gap") this.total += 1;
     this.entries.push(entry);
     if (this.entries.length > entries_max * 1.2) this.entries = this.entries.slice(-entries_max);
-    if (this.frame === 0) {
-      this.frame = requestAnimationFrame(() => {
-        this.frame = 0;
-        this.state.update({ version: this.state.get().version + 1, total: this.total, gaps: this.gaps });
-      });
-    }
   }
 }
 
-let kept: EventsModel | null = null;
-
-/** The timeline of that prefix. It goes on while other views are shown, until another prefix is asked for. */
-export function timelineOf(prefix: string): EventsModel {
-  if (kept?.prefix !== prefix) {
-    kept?.stop();
-    kept = new EventsModel(prefix);
-  }
-  return kept;
-}
+export const timelineOf = keptModel((prefix) => new EventsModel(prefix));

@@ -1,15 +1,23 @@
 // A live timeline of created, updated, deleted, expired under a prefix.
-import { useEffect, useMemo, useState } from "preact/hooks";
-import { curlStreamLine, nameProblem, streamPath } from "./api";
+import { useMemo, useState } from "preact/hooks";
+import { curlStreamLine, streamPath } from "./api";
 import { connection } from "./connection";
 import { CopyButton } from "./copy";
 import { kinds, timelineOf, type Kind, type TimelineEntry } from "./events_model";
+import { emptyText, FeedNote, PrefixForm } from "./feed_view";
 import { clock, count } from "./format";
 import { NameCell } from "./name_cell";
 import { goTo, type Place } from "./place";
 import { useStore } from "./store";
-import { emptyText, statusText } from "./stream_status";
-import { VirtualList } from "./virtual_list";
+import { VirtualList, type Column } from "./virtual_list";
+
+const columns: Column[] = [
+  { cell: "cell-time", heading: "Time" },
+  { cell: "kind", heading: "Event" },
+  { cell: "cell-name", heading: "Name" },
+  { cell: "cell-value", heading: "Value" },
+  { cell: "cell-index", heading: "Index" },
+];
 
 const nothing_text = "Nothing has happened since this page was opened.";
 
@@ -17,11 +25,17 @@ function Row({ entry }: { entry: TimelineEntry }) {
   const { kind, name } = entry;
   return (
     <>
-      <span class="cell-time">{clock(entry.at_ms)}</span>
-      <span class={`kind ${kind}`}>{kind}</span>
+      <span class="cell-time" role="gridcell">
+        {clock(entry.at_ms)}
+      </span>
+      <span class={`kind ${kind}`} role="gridcell">
+        {kind}
+      </span>
       <NameCell name={name ?? ""} />
-      <span class="cell-value">{entry.text}</span>
-      <span class="cell-index" title={kind === "gap" ? "cursor" : "index"}>
+      <span class="cell-value" role="gridcell">
+        {entry.text}
+      </span>
+      <span class="cell-index" role="gridcell" title={kind === "gap" ? "cursor" : undefined}>
         {entry.index}
       </span>
     </>
@@ -30,15 +44,13 @@ function Row({ entry }: { entry: TimelineEntry }) {
 
 export function EventsView({ place }: { place: Place }) {
   const prefix = place.prefix;
-  const [typed, setTyped] = useState(prefix);
   const [search, setSearch] = useState("");
   const [hidden, setHidden] = useState<ReadonlySet<Kind>>(new Set());
   const [selected, setSelected] = useState<number | null>(null);
   const model = timelineOf(prefix);
-  useEffect(() => setTyped(prefix), [prefix]);
-  const state = useStore(model.state);
+  const state = useStore(model.feed.state);
+  const held = useStore(model.held);
   const { base } = useStore(connection);
-  const { held } = state;
 
   const all = useMemo(
     () => [...(held ? held.entries : model.entries)].reverse(),
@@ -65,18 +77,7 @@ export function EventsView({ place }: { place: Place }) {
   };
   return (
     <section aria-label="Events">
-      <form
-        class="bar"
-        onSubmit={(event) => {
-          event.preventDefault();
-          goTo({ view: "events", prefix: typed, name: null });
-        }}
-      >
-        <label>
-          Prefix{" "}
-          <input value={typed} placeholder="all names" onInput={(event) => setTyped(event.currentTarget.value)} />
-        </label>
-        <button type="submit">Show</button>
+      <PrefixForm place={place}>
         <label>
           Name{" "}
           <input type="search" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
@@ -91,22 +92,20 @@ export function EventsView({ place }: { place: Place }) {
         <button type="button" aria-pressed={held !== null} onClick={() => (held ? model.goOn() : model.pause())}>
           {held ? "Go on" : "Pause"}
         </button>
-      </form>
-      <p class="note" role="status">
-        <span class={`dot ${state.status}`} aria-hidden="true" />{" "}
-        {nameProblem(prefix, true) ?? statusText(state.status)} · {count(state.total)} events
-        {held ? ` · paused, ${count(state.total - held.total)} more since` : ""}
-        {state.gaps > 0 ? ` · ${state.gaps} gap${state.gaps === 1 ? "" : "s"}` : ""}
-      </p>
+      </PrefixForm>
+      <FeedNote prefix={prefix} state={state}>
+        {count(model.total)} events
+        {held ? ` · paused, ${count(model.total - held.total)} more since` : ""}
+      </FeedNote>
       {shown.length === 0 ? (
         <p class="empty">{all.length > 0 ? "Nothing matches." : emptyText(state.status, nothing_text)}</p>
       ) : (
         <VirtualList
           key={prefix}
           label="Events, newest first"
-          idPrefix="event-"
+          kind="events"
+          columns={columns}
           count={shown.length}
-          row_px={34}
           selected={selected_at}
           onSelect={(position) => setSelected(shown[position]?.key ?? null)}
           onOpen={open}

@@ -41,7 +41,7 @@ export function MemberCard({ member, cluster, own, figures, now, onLead, onRemov
   return (
     <article class={`card ${leads ? "leads" : ""} ${silent ? "silent" : ""}`} aria-label={`Node ${member.id}`}>
       <header>
-        <h3>Node {member.id}</h3>
+        <h2>Node {member.id}</h2>
         <span class={`badge ${leads ? "leader" : ""}`}>{roleText(member, cluster)}</span>
         {silent && <span class="badge bad">not heard from</span>}
         {own && !own.ready && <span class="badge bad">not ready</span>}

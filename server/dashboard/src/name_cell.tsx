@@ -7,7 +7,7 @@ export function NameCell({ name }: { name: string }) {
   const text = visibleText(name);
   const cut = Math.max(0, text.length - tail_characters);
   return (
-    <span class="cell-name" title={name}>
+    <span class="cell-name" role="gridcell" title={name}>
       <span class="head">{text.slice(0, cut)}</span>
       <span class="tail">{text.slice(cut)}</span>
     </span>

@@ -5,6 +5,7 @@ export type View = "cluster" | "values" | "events";
 
 export interface Place {
   view: View;
+  /** cluster: that of the lists, when one comes back to them. */
   prefix: string;
   /** values: the one that is open. */
   name: string | null;

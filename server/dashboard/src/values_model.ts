@@ -1,14 +1,6 @@
-// The values under a prefix as a watch tells them: a map kept up to date, and its names in order. Drawn once per frame.
+// The values under a prefix as a watch tells them: a map kept up to date, and its names in order.
 import type { StreamMessage, Value } from "./api";
-import { Store } from "./store";
-import { Stream, type StreamStatus } from "./stream";
-
-export interface ValuesState {
-  status: StreamStatus;
-  /** Grows with every change, so that views know when to draw. */
-  version: number;
-  gaps: number;
-}
+import { Feed, keptModel } from "./feed";
 
 const values_max = 100_000;
 // Characters of names and values.
@@ -20,28 +12,16 @@ function sizeOf({ name, value, value_base64 }: Value): number {
 
 export class ValuesModel {
   readonly values = new Map<string, Value>();
-  readonly state = new Store<ValuesState>({ status: "connecting", version: 0, gaps: 0 });
   /** Names of values that there was no room for. They come in when they change and there is. */
   readonly left_out = new Set<string>();
   private size = 0;
   private sorted: string[] | null = [];
-  private frame = 0;
   /** After a gap every present value is told again; what isn't is gone. */
   private unconfirmed: Set<string> | null = null;
-  private readonly stream: Stream;
+  readonly feed: Feed;
 
   constructor(readonly prefix: string) {
-    this.stream = new Stream("watch", prefix, {
-      message: (message) => this.take(message),
-      status: (status) => {
-        if (status !== this.state.get().status) this.state.update({ status });
-      },
-    });
-  }
-
-  stop(): void {
-    cancelAnimationFrame(this.frame);
-    this.stream.stop();
+    this.feed = new Feed("watch", prefix, (message) => this.take(message));
   }
 
   names(): string[] {
@@ -53,13 +33,11 @@ export class ValuesModel {
     if (message.type === "gap") {
       this.unconfirmed = new Set(this.values.keys());
       this.left_out.clear();
-      this.state.update({ gaps: this.state.get().gaps + 1 });
     } else if (message.type === "progress") {
       this.forgetUnconfirmed();
     } else if (message.type === "value" && message.name !== undefined) {
       this.put(message.name, message);
     }
-    this.draw();
   }
 
   private put(name: string, message: StreamMessage): void {
@@ -92,12 +70,6 @@ export class ValuesModel {
     for (const name of this.unconfirmed ?? []) this.forget(name);
     this.unconfirmed = null;
   }
-
-  private draw(): void {
-    if (this.frame !== 0) return;
-    this.frame = requestAnimationFrame(() => {
-      this.frame = 0;
-      this.state.update({ version: this.state.get().version + 1 });
-    });
-  }
 }
+
+export const valuesOf = keptModel((prefix) => new ValuesModel(prefix));

@@ -1,24 +1,29 @@
 // The values under a prefix, live, with search and an editor.
-import { useEffect, useMemo, useState } from "preact/hooks";
-import { curlStreamLine, nameProblem, streamPath, type Value } from "./api";
+import { useMemo, useState } from "preact/hooks";
+import { curlStreamLine, streamPath, type Value } from "./api";
 import { connection } from "./connection";
 import { CopyButton } from "./copy";
+import { emptyText, FeedNote, PrefixForm } from "./feed_view";
 import { countdown, count } from "./format";
 import { NameCell } from "./name_cell";
-import { closeValue, goTo, openValue, type Place } from "./place";
+import { closeValue, openValue, type Place } from "./place";
 import { previewOf } from "./preview";
 import { useNow, useStore } from "./store";
-import { emptyText, statusText } from "./stream_status";
 import { ValueEditor } from "./value_editor";
-import { ValuesModel } from "./values_model";
-import { VirtualList } from "./virtual_list";
+import { valuesOf } from "./values_model";
+import { VirtualList, type Column } from "./virtual_list";
 
-const row_px = 38;
+const columns: Column[] = [
+  { cell: "cell-name", heading: "Name" },
+  { cell: "cell-value", heading: "Value" },
+  { cell: "cell-expire", heading: "Expires in" },
+  { cell: "cell-index", heading: "Index" },
+];
 
 /** With a clock of its own, so that nothing else is drawn again by it. */
 function Countdown({ expire }: { expire: string }) {
   const now = useNow(500);
-  return <span title={`expires ${expire}`}>{countdown(expire, now)} left</span>;
+  return <span title={`expires ${expire}`}>{countdown(expire, now)}</span>;
 }
 
 function Row({ value }: { value: Value }) {
@@ -27,9 +32,13 @@ function Row({ value }: { value: Value }) {
     () => (
       <>
         <NameCell name={value.name} />
-        <span class={value.value_base64 === undefined ? "cell-value" : "cell-value bytes"}>{previewOf(value)}</span>
-        <span class="cell-expire">{value.expire ? <Countdown expire={value.expire} /> : ""}</span>
-        <span class="cell-index" title="index">
+        <span class={value.value_base64 === undefined ? "cell-value" : "cell-value bytes"} role="gridcell">
+          {previewOf(value)}
+        </span>
+        <span class="cell-expire" role="gridcell">
+          {value.expire ? <Countdown expire={value.expire} /> : ""}
+        </span>
+        <span class="cell-index" role="gridcell">
           {value.index}
         </span>
       </>
@@ -51,14 +60,11 @@ function searchFor(wanted: string): (value: Value | undefined) => boolean {
 
 export function ValuesView({ place }: { place: Place }) {
   const prefix = place.prefix;
-  const [typed, setTyped] = useState(prefix);
   const [search, setSearch] = useState("");
   const [selected, setSelected] = useState<string | null>(null);
   const [creating, setCreating] = useState(false);
-  const model = useMemo(() => new ValuesModel(prefix), [prefix]);
-  useEffect(() => () => model.stop(), [model]);
-  useEffect(() => setTyped(prefix), [prefix]);
-  const state = useStore(model.state);
+  const model = valuesOf(prefix);
+  const state = useStore(model.feed.state);
   const { base } = useStore(connection);
 
   const wanted = search.toLowerCase();
@@ -77,18 +83,7 @@ export function ValuesView({ place }: { place: Place }) {
   };
   return (
     <section aria-label="Values">
-      <form
-        class="bar"
-        onSubmit={(event) => {
-          event.preventDefault();
-          goTo({ view: "values", prefix: typed, name: null });
-        }}
-      >
-        <label>
-          Prefix{" "}
-          <input value={typed} placeholder="all names" onInput={(event) => setTyped(event.currentTarget.value)} />
-        </label>
-        <button type="submit">Show</button>
+      <PrefixForm place={place}>
         <label>
           Search{" "}
           <input type="search" value={search} onInput={(event) => look(event.currentTarget.value)} />
@@ -98,25 +93,23 @@ export function ValuesView({ place }: { place: Place }) {
         <button type="button" class="primary" onClick={() => setCreating(true)}>
           New value
         </button>
-      </form>
-      <p class="note" role="status">
-        <span class={`dot ${state.status}`} aria-hidden="true" />{" "}
-        {nameProblem(prefix, true) ?? statusText(state.status)} · {count(names.length)}
+      </PrefixForm>
+      <FeedNote prefix={prefix} state={state} gap_note=", made up by reading everything again">
+        {count(names.length)}
         {wanted ? ` of ${count(all.length)}` : ""} values
-        {state.gaps > 0 ? ` · ${state.gaps} gap${state.gaps === 1 ? "" : "s"}, made up by reading everything again` : ""}
         {model.left_out.size > 0
-          ? ` · ${count(model.left_out.size)} more than this page has room for: choose a prefix`
+          ? `, ${count(model.left_out.size)} more than this page has room for: choose a prefix`
           : ""}
-      </p>
+      </FeedNote>
       {names.length === 0 ? (
         <p class="empty">{all.length > 0 ? "Nothing matches." : emptyText(state.status, "No value here yet.")}</p>
       ) : (
         <VirtualList
           key={prefix}
           label="Values"
-          idPrefix="value-"
+          kind="values"
+          columns={columns}
           count={names.length}
-          row_px={row_px}
           selected={selected_at}
           onSelect={(position) => setSelected(names[position] ?? null)}
           onOpen={(position) => openValue({ ...place, name: names[position] ?? null })}

@@ -1,21 +1,32 @@
-// A list of any length of which only the rows in sight are drawn. Keyboard: arrows, page keys, Home, End, Enter.
+// A table of any length of which only the rows in sight are drawn, below its headings. Keyboard: arrows, page keys, Home,
+// End, Enter.
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
+export interface Column {
+  /** The class of its heading and of its cells. */
+  cell: string;
+  heading: string;
+}
+
 interface Props {
   label: string;
+  /** Its class, which says how wide the columns are. */
+  kind: string;
+  columns: readonly Column[];
   count: number;
-  row_px: number;
   /** -1: none, or one that isn't in the list. */
   selected: number;
   onSelect(position: number): void;
   onOpen(position: number): void;
+  /** Its cells, with role="gridcell". */
   row(position: number): ComponentChildren;
   rowKey(position: number): string;
-  idPrefix: string;
 }
 
 const margin_rows = 8;
+const row_px = 38;
+const head_px = 36;
 
 /** The position of that row now, looked for from where it was; -1 when it is gone. Pure. */
 export function findNear(count: number, from: number, is: (position: number) => boolean): number {
@@ -28,7 +39,7 @@ export function findNear(count: number, from: number, is: (position: number) => 
 
 /** Rows that come and go above what somebody reads move it out of sight: scrolled by as much, it stays. */
 function useSteady(box: { current: Element | null }, props: Props, top: number, moved: (top: number) => void): void {
-  const { count, row_px, rowKey } = props;
+  const { count, rowKey } = props;
   const held = useRef({ position: 0, key: "" });
   useLayoutEffect(() => {
     const element = box.current;
@@ -49,7 +60,7 @@ function useSteady(box: { current: Element | null }, props: Props, top: number, 
 }
 
 export function VirtualList(props: Props) {
-  const { count, row_px, selected } = props;
+  const { count, selected } = props;
   const box = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 600 });
 
@@ -78,12 +89,12 @@ export function VirtualList(props: Props) {
     const element = box.current;
     if (!element) return;
     if (target * row_px < element.scrollTop) element.scrollTop = target * row_px;
-    else if ((target + 1) * row_px > element.scrollTop + element.clientHeight) {
-      element.scrollTop = (target + 1) * row_px - element.clientHeight;
+    else if ((target + 1) * row_px > element.scrollTop + element.clientHeight - head_px) {
+      element.scrollTop = (target + 1) * row_px - element.clientHeight + head_px;
     }
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    const page = Math.max(1, Math.floor(view.height / row_px) - 1);
+    const page = Math.max(1, Math.floor((view.height - head_px) / row_px) - 1);
     const at = last_selected.current;
     const moves: Record<string, number> = {
       ArrowDown: selected < 0 ? at : at + 1,
@@ -103,27 +114,35 @@ export function VirtualList(props: Props) {
     }
   };
   const inSight = selected >= first && selected < last;
+  const row_id = (position: number) => `${props.kind}-${position}`;
   return (
     <div
-      class="virtual"
+      class={`virtual ${props.kind}`}
       ref={box}
-      role="listbox"
+      role="grid"
       tabIndex={0}
       aria-label={props.label}
-      aria-activedescendant={inSight ? `${props.idPrefix}${selected}` : undefined}
+      aria-rowcount={count + 1}
+      aria-activedescendant={inSight ? row_id(selected) : undefined}
       onScroll={(event) => setView({ top: event.currentTarget.scrollTop, height: event.currentTarget.clientHeight })}
       onKeyDown={onKeyDown}
     >
-      <div class="virtual-all" role="presentation" style={{ height: `${count * row_px}px` }}>
+      <div class="virtual-head" role="row" aria-rowindex={1} style={{ height: `${head_px}px` }}>
+        {props.columns.map(({ cell, heading }) => (
+          <span key={cell} class={cell} role="columnheader">
+            {heading}
+          </span>
+        ))}
+      </div>
+      <div class="virtual-all" role="rowgroup" style={{ height: `${count * row_px}px` }}>
         {positions.map((position) => (
           <div
             key={props.rowKey(position)}
-            id={`${props.idPrefix}${position}`}
+            id={row_id(position)}
             class="virtual-row"
-            role="option"
+            role="row"
             aria-selected={position === selected}
-            aria-posinset={position + 1}
-            aria-setsize={count}
+            aria-rowindex={position + 2}
             style={{ top: `${position * row_px}px`, height: `${row_px}px` }}
             onClick={() => {
               props.onSelect(position);
