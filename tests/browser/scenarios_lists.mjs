@@ -211,6 +211,19 @@ scenario("without storage the page works; another theme keeps the charts", async
   await close();
 });
 
+scenario("charts stay where they are, whatever their legends say", async (browser) => {
+  const cluster = await startCluster();
+  const { page, close } = await open(browser, cluster);
+  await until("six charts", async () => (await page.locator(".chart .uplot").count()) === 6);
+  const places = () => page.locator(".chart .uplot").evaluateAll((plots) => plots.map((plot) => plot.getBoundingClientRect().y));
+  const say = (text) =>
+    page.locator(".legend b").evaluateAll((figures, said) => figures.forEach((figure) => (figure.textContent = said)), text);
+  // Before the page draws anew.
+  const [short, long] = [await say("1").then(places), await say("123,456,789").then(places)];
+  same(long, short, "places");
+  await close();
+});
+
 scenario("the commit times of before an election stay", async (browser) => {
   const cluster = await startCluster();
   const { page, close } = await open(browser, cluster);

@@ -50,6 +50,8 @@ function optionsFor(props: Props, width: number): uPlot.Options {
   return {
     width,
     height: height_px,
+    // Room for half of a time at the right end.
+    padding: [null, 28, null, null],
     legend: { show: false },
     cursor: { show: false },
     scales: { x: { time: true, range: timeRange }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.15 : 1] } },
@@ -106,10 +108,10 @@ export function Chart(props: Props) {
   };
   return (
     <figure class="chart">
-      <figcaption>
-        <strong>{props.title}</strong>
+      <figcaption>{props.title}</figcaption>
+      <div class="legend">
         {props.lines.map((line, row) => (
-          <span key={line.label} class="legend">
+          <span key={line.label} title={line.label}>
             <svg width="14" height="4" aria-hidden="true">
               <line
                 x1="0"
@@ -120,11 +122,11 @@ export function Chart(props: Props) {
                 stroke-width="3"
                 stroke-dasharray={line.dash ? "4 2" : undefined}
               />
-            </svg>{" "}
-            {line.label} <b>{newest(row)}</b>
+            </svg>
+            <span class="label">{line.label}</span> <b>{newest(row)}</b>
           </span>
         ))}
-      </figcaption>
+      </div>
       <div ref={box} aria-hidden="true" />
     </figure>
   );
