@@ -160,17 +160,25 @@ scenario("the leader is killed: the page follows, values and events go on withou
   await page.getByRole("link", { name: "Cluster" }).click();
   await page.getByText(/no longer leads|leads, after node/).first().waitFor();
   await page.locator(`.card.silent[aria-label="Node ${leader}"]`).waitFor();
+  await page.getByText(`Node ${leader} is not heard from. 2 of 3 voters are up: none more may fail`).waitFor();
   await close();
 });
 
 scenario("without a majority the page says so; without any node it shows the last state as old", async (browser) => {
   const cluster = await startCluster();
-  const { page, close } = await open(browser, cluster);
+  await put(cluster.base, "known", "1");
+  const { page, close } = await open(browser, cluster, "#/values");
+  await row(page, "known").waitFor();
+  await page.getByRole("link", { name: "Cluster" }).click();
   await page.locator(".card").nth(2).waitFor();
   await ask({ do: "kill", node: 2 });
   await ask({ do: "kill", node: 3 });
   await page.getByText(/There is no leader|is not ready/).first().waitFor();
   await page.getByText("connected to node 1 · no quorum").waitFor();
+  await page.getByText("Nodes 2 and 3 are not heard from.").waitFor();
+  await page.getByRole("link", { name: "Values" }).click();
+  await page.getByText("last known · 1 value").waitFor();
+  await page.getByRole("link", { name: "Cluster" }).click();
   await ask({ do: "kill", node: 1 });
   await page.getByText("No node answers").first().waitFor();
   await page.getByText(/^As of /).waitFor();

@@ -24,7 +24,12 @@ scenario("unit: values and figures as a list and a chart show them", async () =>
   equal(previewOf({ value_base64: "AAAA" }), "bytes, 3 B", "bytes");
   const { milliseconds } = await load("format.ts");
   equal(milliseconds(7090), "7.1 s", "over a second");
-  const { alone, lastKnown } = await load("figures.ts");
+  const { alone, lastKnown, withPoint } = await load("figures.ts");
+  const at = (at_s) => ({ at_s, leader: 1, nodes: new Map([[1, {}]]) });
+  const shown = (points) => points.map(({ at_s, nodes }) => [at_s, nodes.size]);
+  same(shown(withPoint([at(0), at(2)], at(4.5))), [[0, 1], [2, 1], [4.5, 1]], "one after the other");
+  same(shown(withPoint([at(0)], at(60))), [[0, 1], [2, 0], [60, 1]], "after a pause");
+  same(shown(withPoint([], at(9))), [[9, 1]], "the first");
   same(alone([1, null, 2, 3, null, 4, null, null, 5]), [0, 5, 8], "figures without neighbours");
   same(alone([]), [], "no figures");
   equal(lastKnown([0, 2, 4], [7, 8, null], 60), 8, "the last known");

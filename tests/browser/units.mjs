@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { equal, scenario } from "./harness.mjs";
+import { equal, good, scenario } from "./harness.mjs";
 
 const dashboard = process.env.DASHBOARD;
 
@@ -115,4 +115,28 @@ scenario("unit: requests and their curl lines", async () => {
   same(putRequest("a", { value_base64: "AA==" }, "", null).headers["If-None-Match"], "*", "a new value");
   equal(curlLine("http://n:1", deleteRequest("a", 7)), `curl -X DELETE -H 'If-Match: "7"' 'http://n:1/v1/values/a'`, "a delete");
   equal(streamPath("events", "a/", "4.2"), "/v1/events/a/?prefix=true&cursor=4.2", "a stream");
+});
+
+scenario("unit: how well the cluster is, in words", async () => {
+  const { silentMembers, trouble, warning } = await load("health.ts");
+  const voter = (id, hears) => ({ id, role: "voter", hears });
+  const told = (members, more = {}) => {
+    const cluster = { node: 1, leader: 1, ready: true, members, ...more };
+    return { status: "connected", cluster, views: new Map([[1, cluster]]) };
+  };
+  const three = told([voter(1), voter(2, true), voter(3, true)]);
+  equal(trouble(three), null, "no trouble");
+  equal(warning(three), null, "no warning");
+  const one_down = told([voter(1), voter(2, false), voter(3, true)]);
+  equal(warning(one_down), "Node 2 is not heard from. 2 of 3 voters are up: none more may fail, or nothing can be written.", "one of three");
+  const of_five = told([voter(1), voter(2, false), voter(3, true), voter(4, true), voter(5, true)]);
+  good(warning(of_five).endsWith("4 of 5 voters are up: 1 more may fail."), "one of five");
+  const learner = told([voter(1), { id: 2, role: "learner", hears: false }]);
+  good(warning(learner).startsWith("Node 2 is not heard from. 1 of 1 voters are up"), "a learner");
+  // What this page can ask is up, whoever else doesn't hear it.
+  one_down.views.set(2, one_down.cluster);
+  same(silentMembers(one_down.cluster, one_down.views), [], "heard by the page");
+  const alone = told([voter(1), voter(2, false), voter(3, false)], { leader: 0, ready: false });
+  good(trouble(alone).endsWith("nothing can be written. Nodes 2 and 3 are not heard from."), "no majority");
+  equal(warning(alone), null, "the trouble says it");
 });

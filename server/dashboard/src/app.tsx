@@ -2,9 +2,10 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Cluster } from "./api";
 import { ClusterView } from "./cluster_view";
-import { connection, startPolling, trouble } from "./connection";
+import { connection, startPolling } from "./connection";
 import { EventsView } from "./events_view";
 import { startFigures } from "./figures";
+import { trouble, warning } from "./health";
 import { startChangeLog } from "./history_log";
 import { formatPlace, place, type View } from "./place";
 import { useStore } from "./store";
@@ -75,6 +76,7 @@ export function App() {
     document.title = `${titles[here.view]} – Cairn`;
   }, [here.view]);
   const bad = trouble(state);
+  const worrying = warning(state);
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => {
@@ -104,6 +106,7 @@ export function App() {
         </button>
       </header>
       <div role="alert">{bad && <p class="trouble">{bad}</p>}</div>
+      <div role="status">{worrying && <p class="warn">{worrying}</p>}</div>
       <ReloadNotice />
       <main id="main" tabIndex={-1}>
         {here.view === "cluster" && <ClusterView />}

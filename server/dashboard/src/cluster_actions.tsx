@@ -13,7 +13,7 @@ import {
 import { connection, send } from "./connection";
 import { CopyButton } from "./copy";
 import { Confirm } from "./dialog";
-import { isSilent } from "./history_log";
+import { isSilent } from "./health";
 
 interface Common {
   base: string;

@@ -7,6 +7,7 @@ import { AddDialog, BackupDialog, LeadDialog, RemoveDialog, SnapshotDialog } fro
 import { connection } from "./connection";
 import { figures, type NodeFigures, type Point } from "./figures";
 import { clock, count, milliseconds, rate, span } from "./format";
+import { silentMembers } from "./health";
 import { changes } from "./history_log";
 import { LinksView } from "./links_view";
 import { MemberCard } from "./member_card";
@@ -120,6 +121,7 @@ export function ClusterView() {
   const newest = points[points.length - 1]?.nodes;
   // What is old doesn't go on.
   const then = status === "connected" ? now : answered_at_ms;
+  const silent = silentMembers(cluster, views);
   const close = () => setAsked(null);
   const common = { base, cluster, onClose: close };
   return (
@@ -133,6 +135,7 @@ export function ClusterView() {
             member={member}
             cluster={cluster}
             own={views.get(member.id)}
+            silent={silent.includes(member)}
             figures={newest?.get(member.id)}
             now={then}
             onLead={() => setAsked({ what: "lead", member })}

@@ -200,19 +200,3 @@ export async function send(request: ApiRequest): Promise<Response> {
   }
   throw new ApiError(problem);
 }
-
-/** Whether writes can be expected to work, in words; null when all is well. */
-export function trouble(state: ConnectionState): string | null {
-  if (state.status === "lost") return "No node answers. What is shown is the last known state.";
-  if (state.status === "connecting" && state.cluster) return "The node does not answer; trying the others.";
-  if (!state.cluster) return null;
-  if (state.cluster.leader === 0) {
-    return "There is no leader: without a majority of the voters nothing can be written.";
-  }
-  if (!state.cluster.ready) {
-    return `Node ${state.cluster.node} is not ready${
-      state.cluster.not_ready_reason ? `: ${state.cluster.not_ready_reason}` : "; it may show an old state."
-    }`;
-  }
-  return null;
-}

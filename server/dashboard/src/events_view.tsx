@@ -5,7 +5,7 @@ import { connection } from "./connection";
 import { CopyButton } from "./copy";
 import { kinds, timelineOf, type Kind, type TimelineEntry } from "./events_model";
 import { emptyText, FeedNote, PrefixForm } from "./feed_view";
-import { clock, count } from "./format";
+import { clock, count, counted } from "./format";
 import { NameCell } from "./name_cell";
 import { goTo, type Place } from "./place";
 import { useStore } from "./store";
@@ -94,7 +94,7 @@ export function EventsView({ place }: { place: Place }) {
         </button>
       </PrefixForm>
       <FeedNote prefix={prefix} state={state}>
-        {count(model.total)} events
+        {counted(model.total, "event")}
         {held ? ` · paused, ${count(model.total - held.total)} more since` : ""}
       </FeedNote>
       {shown.length === 0 ? (

@@ -2,8 +2,11 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { nameProblem } from "./api";
+import { connection } from "./connection";
 import type { FeedState } from "./feed";
+import { counted } from "./format";
 import { goTo, type Place } from "./place";
+import { useStore } from "./store";
 import type { StreamStatus } from "./stream";
 
 /** `children`: more fields and buttons. */
@@ -29,22 +32,27 @@ export function PrefixForm({ place, children }: { place: Place; children: Compon
   );
 }
 
-function statusText(status: StreamStatus): string {
-  return { connecting: "connecting", live: "live", broken: "not live, trying again · last known" }[status];
-}
+const status_texts = { connecting: "connecting", live: "live", broken: "not live, trying again · last known" };
 
-/** `gap_note`: what a gap means here. */
-export function FeedNote({ prefix, state, gap_note = "", children }: {
+interface NoteProps {
   prefix: string;
   state: FeedState;
+  /** What a gap means here. */
   gap_note?: string;
   children: ComponentChildren;
-}) {
+}
+
+export function FeedNote({ prefix, state, gap_note = "", children }: NoteProps) {
   const { status, gaps } = state;
+  const { cluster } = useStore(connection);
+  // A node that isn't ready may be cut off from the others, and what it tells be old.
+  const cut_off = status === "live" && cluster?.ready === false;
   return (
     <p class="note" role="status">
-      <span class={`dot ${status}`} aria-hidden="true" /> {nameProblem(prefix, true) ?? statusText(status)} · {children}
-      {gaps > 0 ? ` · ${gaps} gap${gaps === 1 ? "" : "s"}${gap_note}` : ""}
+      <span class={`dot ${cut_off ? "connecting" : status}`} aria-hidden="true" />{" "}
+      {nameProblem(prefix, true) ?? (cut_off ? "from a node that isn't ready · last known" : status_texts[status])} ·{" "}
+      {children}
+      {gaps > 0 ? ` · ${counted(gaps, "gap")}${gap_note}` : ""}
     </p>
   );
 }

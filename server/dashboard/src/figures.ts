@@ -20,7 +20,7 @@ export interface Point {
   at_s: number;
   /** Who led then. */
   leader: number;
-  nodes: Map<number, NodeFigures>;
+  nodes: ReadonlyMap<number, NodeFigures>;
 }
 
 const interval_ms = 2000;
@@ -78,6 +78,16 @@ export function compare(before: Look, after: Look): NodeFigures {
   };
 }
 
+const no_nodes: ReadonlyMap<number, NodeFigures> = new Map();
+
+/** With one more; where nobody was asked for a while a point without figures stands, so that no line leads over it. Pure. */
+export function withPoint(points: Point[], point: Point): Point[] {
+  const last = points[points.length - 1];
+  const pause = last && point.at_s - last.at_s > (3 * interval_ms) / 1000;
+  const between = pause ? [{ ...last, at_s: last.at_s + interval_ms / 1000, nodes: no_nodes }] : [];
+  return [...points, ...between, point].slice(-points_max);
+}
+
 async function look(base: string): Promise<Look | null> {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), timeout_ms);
@@ -116,7 +126,7 @@ export function startFigures(): () => void {
         }
       }),
     );
-    figures.set([...figures.get(), { at_s: Date.now() / 1000, leader: cluster.leader, nodes }].slice(-points_max));
+    figures.set(withPoint(figures.get(), { at_s: Date.now() / 1000, leader: cluster.leader, nodes }));
   };
   let timer: ReturnType<typeof setInterval> | undefined;
   const begin = () => {

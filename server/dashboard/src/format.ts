@@ -4,6 +4,10 @@ export function count(value: number | undefined): string {
   return value === undefined ? "–" : value.toLocaleString("en-US");
 }
 
+export function counted(value: number, what: string): string {
+  return `${count(value)} ${what}${value === 1 ? "" : "s"}`;
+}
+
 export function rate(value: number): string {
   return value >= 100 ? Math.round(value).toLocaleString("en-US") : value.toFixed(value >= 10 ? 0 : 1);
 }

@@ -1,6 +1,7 @@
 // What changed in the cluster while this page was open: leaders, terms, members that came, went, or fell silent.
-import type { Cluster, Member } from "./api";
+import type { Cluster } from "./api";
 import { connection } from "./connection";
+import { isSilent } from "./health";
 import { Store } from "./store";
 
 export interface Change {
@@ -10,15 +11,8 @@ export interface Change {
 }
 
 const kept = 200;
-const silent_ms = 3000;
 
 export const changes = new Store<Change[]>([]);
-
-/** Whether the answering node hears nothing of this member. */
-export function isSilent(member: Member): boolean {
-  if (member.hears !== undefined) return !member.hears;
-  return member.state === "unreachable" || (member.last_contact_ms !== undefined && member.last_contact_ms > silent_ms);
-}
 
 /** The differences between two looks at the cluster, in words. Pure. */
 export function differences(before: Cluster, after: Cluster): { text: string; bad: boolean }[] {

@@ -1,7 +1,6 @@
 // One member: what it is, how far it is, how fresh that is.
 import type { Cluster, Member } from "./api";
 import { count, milliseconds, span } from "./format";
-import { isSilent } from "./history_log";
 import type { NodeFigures } from "./figures";
 
 interface Props {
@@ -10,6 +9,8 @@ interface Props {
   cluster: Cluster;
   /** What the member said of itself, when it could be asked. */
   own: Cluster | undefined;
+  /** Nobody whom this page could ask hears of it. */
+  silent: boolean;
   figures: NodeFigures | undefined;
   now: number;
   onLead(): void;
@@ -25,14 +26,16 @@ function Fact({ name, value, title }: { name: string; value: string; title?: str
   );
 }
 
+/** What it does now where that is known, else what it is. */
 function roleText(member: Member, cluster: Cluster): string {
   if (member.id === cluster.leader) return "leader";
-  return member.role === "learner" ? "learner" : member.state === "unreachable" ? "voter" : member.state;
+  if (member.role === "learner") return "learner";
+  if (member.state === "candidate" || member.state === "pre_candidate") return "asks for votes";
+  return member.state === "follower" ? "follower" : "voter";
 }
 
-export function MemberCard({ member, cluster, own, figures, now, onLead, onRemove }: Props) {
+export function MemberCard({ member, cluster, own, silent, figures, now, onLead, onRemove }: Props) {
   const leads = member.id === cluster.leader;
-  const silent = member.id !== cluster.node && !own && isSilent(member);
   const applied = own?.applied_index;
   // A leader that is new knows nothing yet of a member that is silent.
   const known_index = silent && !member.match_index ? undefined : member.match_index;
@@ -67,7 +70,7 @@ export function MemberCard({ member, cluster, own, figures, now, onLead, onRemov
         {member.raft}
       </p>
       <footer>
-        {!leads && member.role === "voter" && (
+        {!leads && !silent && member.role === "voter" && (
           <button type="button" onClick={onLead}>
             Make leader…
           </button>

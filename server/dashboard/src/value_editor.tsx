@@ -40,10 +40,12 @@ export function ValueEditor(props: Props) {
     if (wrong) setFailure(wrong);
     else readValue(props.name).then(setLoaded, (error: unknown) => setFailure(problemText(error)));
   }, [props.name]);
-  if (failure) {
+  if (failure || loaded === undefined) {
     return (
       <Dialog title={visibleText(props.name ?? "")} onClose={props.onClose}>
-        <p class="bad">{failure}</p>
+        <p class={failure ? "bad" : ""} role="status">
+          {failure || "Reading it …"}
+        </p>
         <footer class="dialog-foot">
           <button type="button" onClick={props.onClose}>
             Close
@@ -52,7 +54,6 @@ export function ValueEditor(props: Props) {
       </Dialog>
     );
   }
-  if (loaded === undefined) return null;
   return <Editor {...props} loaded={loaded} />;
 }
 

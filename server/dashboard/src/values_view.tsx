@@ -4,7 +4,7 @@ import { curlStreamLine, streamPath, type Value } from "./api";
 import { connection } from "./connection";
 import { CopyButton } from "./copy";
 import { emptyText, FeedNote, PrefixForm } from "./feed_view";
-import { countdown, count } from "./format";
+import { countdown, count, counted } from "./format";
 import { NameCell } from "./name_cell";
 import { closeValue, openValue, type Place } from "./place";
 import { previewOf } from "./preview";
@@ -95,8 +95,8 @@ export function ValuesView({ place }: { place: Place }) {
         </button>
       </PrefixForm>
       <FeedNote prefix={prefix} state={state} gap_note=", made up by reading everything again">
-        {count(names.length)}
-        {wanted ? ` of ${count(all.length)}` : ""} values
+        {wanted ? `${count(names.length)} of ` : ""}
+        {counted(all.length, "value")}
         {model.left_out.size > 0
           ? `, ${count(model.left_out.size)} more than this page has room for: choose a prefix`
           : ""}
