@@ -84,8 +84,9 @@ export function problemText(error: unknown): string {
   if (error instanceof ApiError) {
     return error.message + (error.problem.outcome === "unknown" ? " It may or may not have been done." : "");
   }
-  // fetch() throws these two where no answer came.
-  if (error instanceof TypeError || error instanceof DOMException) return "No answer: it may or may not have been done.";
+  // fetch() throws these two where no answer came; a frame's (reach.ts) has its own TypeError.
+  const unanswered = error instanceof DOMException || (error as Error | null)?.name === "TypeError";
+  if (unanswered) return "No answer: it may or may not have been done.";
   return error instanceof Error ? error.message : String(error);
 }
 

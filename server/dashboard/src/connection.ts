@@ -3,6 +3,7 @@
 // One loop asks the current node about the cluster once a second; when that fails, the other members in turn. Whatever
 // the page shows meanwhile is marked as old. Requests go to the node that answered last.
 import { ApiError, type ApiRequest, type Cluster, type Problem } from "./api";
+import { fetchThere, watchPolicy } from "./reach";
 import { Store } from "./store";
 
 export interface ConnectionState {
@@ -14,7 +15,7 @@ export interface ConnectionState {
   answered_at_ms: number;
   /** What every member that could be reached said about itself, by id. */
   views: Map<number, Cluster>;
-  /** Members that this page may not speak with: its policy is as old as its loading. */
+  /** Members that this page may not speak with: they came after it was loaded, and no newer policy could be had. */
   barred: ReadonlySet<string>;
   /** The nodes have other data now than when the page was loaded: nothing that it shows holds any more. */
   replaced: boolean;
@@ -35,11 +36,7 @@ export const connection = new Store<ConnectionState>({
   replaced: false,
 });
 
-document.addEventListener("securitypolicyviolation", (event) => {
-  if (event.effectiveDirective !== "connect-src") return;
-  const { barred } = connection.get();
-  connection.update({ barred: new Set([...barred, new URL(event.blockedURI).host]) });
-});
+watchPolicy((host) => connection.update({ barred: new Set([...connection.get().barred, host]) }));
 
 /** Aborted when the page goes over to another node: nobody waits for the one that is gone. */
 let left = new AbortController();
@@ -74,7 +71,7 @@ function learnMembers(cluster: Cluster): void {
 function fetchWithin(url: string, timeout_ms: number, init: RequestInit = {}): Promise<Response> {
   const late = AbortSignal.timeout(timeout_ms);
   const signal = init.signal ? AbortSignal.any([init.signal, late]) : late;
-  return fetch(url, { ...init, signal, cache: "no-store" });
+  return fetchThere(url, { ...init, signal, cache: "no-store" });
 }
 
 async function askCluster(base: string): Promise<Cluster> {

@@ -2,6 +2,7 @@
 import type { Cluster } from "./api";
 import { connection } from "./connection";
 import { buckets, growth, parseMetrics, quantile, sum, type Samples } from "./metrics";
+import { fetchThere } from "./reach";
 import { Store } from "./store";
 
 export interface NodeFigures {
@@ -92,7 +93,7 @@ async function look(base: string): Promise<Look | null> {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), timeout_ms);
   try {
-    const response = await fetch(`${base}/metrics`, { signal: abort.signal, cache: "no-store" });
+    const response = await fetchThere(`${base}/metrics`, { signal: abort.signal, cache: "no-store" });
     if (!response.ok) return null;
     return { at_ms: performance.now(), samples: parseMetrics(await response.text()) };
   } catch {

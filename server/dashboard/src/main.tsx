@@ -5,7 +5,8 @@ import { startTheme } from "./theme";
 
 startTheme();
 const root = document.getElementById("app");
-if (root) {
+// In a frame of the page it only lends its policy (reach.ts).
+if (root && window.parent === window) {
   root.textContent = "";
   render(<App />, root);
 }

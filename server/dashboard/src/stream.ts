@@ -1,6 +1,7 @@
 // One stream over a WebSocket that survives its node: it goes on after the last cursor, on whichever node is in use.
 import { streamPath, type StreamMessage } from "./api";
 import { connection } from "./connection";
+import { openSocket } from "./reach";
 
 export type StreamStatus = "connecting" | "live" | "broken";
 
@@ -54,7 +55,7 @@ export class Stream {
     this.base = connection.get().base;
     this.listener.status(this.attempts < 3 ? "connecting" : "broken");
     const url = this.base.replace(/^http/, "ws") + streamPath(this.kind, this.prefix, this.cursor);
-    const socket = new WebSocket(url);
+    const socket = openSocket(url);
     this.socket = socket;
     this.expectWithin(silence_max_ms);
     socket.onmessage = (event) => {

@@ -49,7 +49,7 @@ TEST_CASE("dashboard: the page, and with whom it may speak") {
     CHECK(policy.ends_with(
         "connect-src 'self' http://127.0.0.1:8080 ws://127.0.0.1:8080 http://[::1]:8081 "
         "ws://[::1]:8081 http://node-3.example:80 ws://node-3.example:80"));
-    CHECK(policy.find("frame-ancestors 'none'") != std::string::npos);
+    CHECK(policy.find("frame-src 'self'; frame-ancestors 'self'") != std::string::npos);
     CHECK(policy.find("unsafe") == std::string::npos);
     CHECK(header(exchange, "X-Content-Type-Options") == "nosniff");
 }
