@@ -1,5 +1,5 @@
 // The lists of values and of events, and the figures over time: what a person reads stays where it is, and is true.
-import { ask, clusterOf, equal, good, open, put, row, scenario, startCluster, until } from "./harness.mjs";
+import { ask, clusterOf, equal, good, open, put, remove, row, scenario, startCluster, until } from "./harness.mjs";
 import { load, same } from "./units.mjs";
 
 scenario("unit: an event is kept without its values", async () => {
@@ -132,6 +132,29 @@ scenario("what is selected and what is read stay as other rows come", async (bro
   await until("the row is where it was", async () => (await at()) === before);
   await page.keyboard.press("Enter");
   await page.getByRole("dialog", { name: "s/158" }).waitFor();
+  await close();
+});
+
+scenario("a page opened where there is no leader shows the values that the node has, until a watch tells them", async (browser) => {
+  const cluster = await startCluster();
+  for (const name of ["o/gone", "o/stays"]) await put(cluster.base, name, "1");
+  await until("both at node 1", async () => {
+    const { values } = await (await fetch(`${cluster.base}/v1/values?prefix=o/&consistency=local`)).json();
+    return values.length === 2;
+  });
+  for (const node of [2, 3]) await ask({ do: "kill", node });
+  await until("no leader", async () => (await clusterOf(cluster.base)).leader === 0);
+  const { page, close } = await open(browser, cluster, "#/values?prefix=o/");
+  await row(page, "o/gone").waitFor();
+  await page.getByText("last known · 2 values").waitFor();
+  // What goes meanwhile goes here, too, as soon as there is a watch.
+  await page.context().setOffline(true);
+  for (const node of [2, 3]) await ask({ do: "start", node });
+  await until("a leader", async () => (await clusterOf(cluster.base)).ready);
+  await remove(cluster.base, "o/gone");
+  await page.context().setOffline(false);
+  await row(page, "o/gone").waitFor({ state: "detached" });
+  await page.getByText("live · 1 value").waitFor();
   await close();
 });
 

@@ -1,9 +1,11 @@
 // One picture of each view, for the README.
 import { join } from "node:path";
-import { clusterOf, openBrowser, openPage, put, remove, startCluster } from "./harness.mjs";
+import { ask, clusterOf, openBrowser, openPage, put, remove, startCluster } from "./harness.mjs";
+
+const checkout = { currency: "EUR", retries: 3, providers: ["a", "b"] };
 
 async function fill(base) {
-  await put(base, "config/checkout", JSON.stringify({ currency: "EUR", retries: 3, providers: ["a", "b"] }));
+  await put(base, "config/checkout", JSON.stringify(checkout));
   await put(base, "config/search", JSON.stringify({ shards: 12, timeout_ms: 250 }));
   await put(base, "flags/new-basket", "on");
   await put(base, "flags/dark-launch", "10%");
@@ -34,9 +36,11 @@ export async function takeScreenshots(directory) {
   await shoot("editor", "#/values?name=config/checkout", async (page) => {
     await page.getByRole("button", { name: "Format JSON" }).click();
   });
-  await shoot("conflict", "#/values?name=flags/new-basket", async (page) => {
-    await page.locator("textarea").fill("off");
-    await put(cluster.bases[2], "flags/new-basket", "on, for everybody");
+  await shoot("conflict", "#/values?name=config/checkout", async (page) => {
+    await page.getByRole("button", { name: "Format JSON" }).click();
+    const text = await page.locator("textarea").inputValue();
+    await page.locator("textarea").fill(text.replace("EUR", "CHF"));
+    await put(cluster.bases[2], "config/checkout", JSON.stringify({ ...checkout, retries: 5, limit: 100 }, null, 2));
     await page.getByRole("button", { name: "Save", exact: true }).click();
     await page.locator(".sides").waitFor();
   });
@@ -51,6 +55,11 @@ export async function takeScreenshots(directory) {
   await shoot("phone-dark", "#/values", async (page) => page.locator(".virtual-row").nth(5).waitFor(), {
     viewport: { width: 390, height: 800 },
     colorScheme: "dark",
+  });
+  const missing = cluster.ids.find((id) => id !== leader && id !== cluster.ids[0]);
+  await ask({ do: "kill", node: missing });
+  await shoot("trouble", "", async (page) => page.getByText("is not heard from. 2 of 3").waitFor(), {
+    viewport: { width: 1280, height: 340 },
   });
   await browser.close();
   process.exit(0);

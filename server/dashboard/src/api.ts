@@ -144,6 +144,13 @@ export function getRequest(name: string): ApiRequest {
   return { method: "GET", path: `/v1/values/${namePath(name)}` };
 }
 
+/** A part of the values under a prefix, after that name, as the node itself has them. */
+export function listRequest(prefix: string, after: string | undefined): ApiRequest {
+  const query = new URLSearchParams({ prefix, limit: "1000", consistency: "local" });
+  if (after !== undefined) query.set("after", after);
+  return { method: "GET", path: `/v1/values?${query}` };
+}
+
 export function streamPath(kind: "watch" | "events", prefix: string, cursor: string | null): string {
   const query = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
   return `/v1/${kind}/${namePath(prefix)}?prefix=true${query}`;

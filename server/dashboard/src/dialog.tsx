@@ -28,7 +28,10 @@ export function Dialog({ title, wide, onClose, onShown, children }: DialogProps)
     const opener = document.activeElement;
     dialog.showModal();
     onShown?.();
-    focusOn(dialog.querySelector("[autofocus]") ?? dialog.querySelector("input, textarea, .dialog-foot button"));
+    const first = dialog.querySelector("[autofocus]") ?? dialog.querySelector("input, textarea, .dialog-foot button");
+    // A long text is read from its beginning.
+    if (first instanceof HTMLTextAreaElement) first.setSelectionRange(0, 0);
+    focusOn(first);
     return () => {
       dialog.close();
       // An outer dialog that goes at the same time is closed before this one.

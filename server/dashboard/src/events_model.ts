@@ -50,6 +50,10 @@ export class EventsModel {
     this.feed = new Feed("events", prefix, (message) => this.take(message));
   }
 
+  stop(): void {
+    this.feed.stop();
+  }
+
   pause(): void {
     this.held.set({ entries: [...this.entries], total: this.total });
   }

@@ -82,11 +82,13 @@ export function EventsView({ place }: { place: Place }) {
           Name{" "}
           <input type="search" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
         </label>
-        {kinds.map((kind) => (
-          <label key={kind} class="check">
-            <input type="checkbox" checked={!hidden.has(kind)} onChange={() => toggle(kind)} /> {kind}
-          </label>
-        ))}
+        <span class="checks" role="group" aria-label="Kinds of events">
+          {kinds.map((kind) => (
+            <label key={kind} class="check">
+              <input type="checkbox" checked={!hidden.has(kind)} onChange={() => toggle(kind)} /> {kind}
+            </label>
+          ))}
+        </span>
         <span class="spacer" />
         <CopyButton text={() => curlStreamLine(base, streamPath("events", prefix, null))} />
         <button type="button" aria-pressed={held !== null} onClick={() => (held ? model.goOn() : model.pause())}>

@@ -36,7 +36,7 @@ export class Feed {
     this.stream.stop();
   }
 
-  private draw(): void {
+  draw(): void {
     if (this.frame !== 0) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
@@ -46,11 +46,11 @@ export class Feed {
 }
 
 /** The model of a prefix goes on while other views are shown, until another prefix is asked for. */
-export function keptModel<Model extends { prefix: string; feed: Feed }>(make: (prefix: string) => Model) {
+export function keptModel<Model extends { prefix: string; stop(): void }>(make: (prefix: string) => Model) {
   let kept: Model | null = null;
   return (prefix: string): Model => {
     if (kept?.prefix !== prefix) {
-      kept?.feed.stop();
+      kept?.stop();
       kept = make(prefix);
     }
     return kept;
