@@ -31,7 +31,7 @@ scenario("unit: line ends that a text field can't hold", async () => {
 });
 
 scenario("unit: where two texts differ", async () => {
-  const { changedPart, diffLines, lineCount } = await load("line_diff.ts");
+  const { changedPart, changedParts, diffLines, lineCount } = await load("line_diff.ts");
   const show = (one, other) => diffLines(one, other).map((s) => (s.same ? s.other : `<${s.one}|${s.other}>`)).join("");
   equal(show("a\nb\nc\n", "a\nB\nc\n"), "a\n<b\n|B\n>c\n", "a line");
   equal(show("a\nc", "a\nb\nc"), "a\n<|b\n>c", "a line more");
@@ -53,6 +53,11 @@ scenario("unit: where two texts differ", async () => {
   same(changedPart('{"a":17,"b":2}', '{"a":1,"b":2}'), ['{"a":1', "7", ',"b":2}'], "what is more in a line");
   same(changedPart("a\ud83d\ude00", "a\ud83d\ude01"), ["a", "\ud83d\ude00", ""], "no half characters");
   same(changedPart("\ud83d\ude00b", "\ud83c\ude00b"), ["", "\ud83d\ude00", "b"], "nor their other half");
+  const parts = (text, other) => changedParts(text, other).map((part) => (part.changed ? `<${part.text}>` : part.text)).join("");
+  equal(parts("a: 1,\nb: 2,\n", "a: 7,\nb: 8,\n"), "a: <1>,\nb: <2>,\n", "in each line");
+  equal(parts("a: 1,\nb: 2\n", "a: 1\n"), "a: 1<,\nb: 2>\n", "in all of them");
+  equal(parts("on\n", "off\n"), "o<n>\n", "a beginning that is alike");
+  equal(parts("yes\n", "off\n"), "yes\n", "nothing alike");
   equal([lineCount(""), lineCount("a"), lineCount("a\n"), lineCount("a\nb")].join(), "0,1,1,2", "lines");
 });
 

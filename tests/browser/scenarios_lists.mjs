@@ -135,7 +135,7 @@ scenario("what is selected and what is read stay as other rows come", async (bro
   await close();
 });
 
-scenario("a page opened where there is no leader shows the values that the node has, until a watch tells them", async (browser) => {
+scenario("opened without a leader the page shows the values that its node has, until a watch tells them", async (browser) => {
   const cluster = await startCluster();
   for (const name of ["o/gone", "o/stays"]) await put(cluster.base, name, "1");
   await until("both at node 1", async () => {

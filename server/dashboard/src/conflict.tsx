@@ -4,7 +4,7 @@ import type { Bytes, Value } from "./api";
 import { bytesOf, sizeText, toHex, visibleText } from "./bytes";
 import { Dialog } from "./dialog";
 import { Countdown } from "./countdown";
-import { changedPart, diffLines, lineCount, type Stretch } from "./line_diff";
+import { changedParts, diffLines, lineCount, type Stretch } from "./line_diff";
 import { hex_bytes_max } from "./value_text";
 
 function textOf(value: Bytes): string {
@@ -48,14 +48,8 @@ function forceText(wanted: Clash["wanted"], theirs: Value | null): string {
 function Side({ stretches, side }: { stretches: Stretch[]; side: "one" | "other" }) {
   const text = (stretch: Stretch) => {
     if (stretch.same) return stretch[side];
-    const [before, changed, after] = changedPart(stretch[side], stretch[side === "one" ? "other" : "one"]);
-    return (
-      <mark class="differs">
-        {before}
-        {before || after ? changed && <b>{changed}</b> : changed}
-        {after}
-      </mark>
-    );
+    const parts = changedParts(stretch[side], stretch[side === "one" ? "other" : "one"]);
+    return <mark class="differs">{parts.map((part) => (part.changed ? <b>{part.text}</b> : part.text))}</mark>;
   };
   return <pre tabIndex={0}>{stretches.map(text)}</pre>;
 }

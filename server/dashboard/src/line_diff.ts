@@ -9,6 +9,7 @@ export interface Stretch {
 }
 
 const pairs_max = 1_000_000;
+const paired_lines_max = 200;
 
 /** With their line ends. */
 function linesOf(text: string): string[] {
@@ -82,6 +83,33 @@ function addBetween(one: string[], other: string[], add: (same: boolean, one: st
     }
   }
   return undefined;
+}
+
+export interface Part {
+  text: string;
+  changed: boolean;
+}
+
+/** What of a stretch has changed: in each line where both sides have as many (and not very many), else as one. */
+export function changedParts(text: string, other: string): Part[] {
+  const [lines, others] = [linesOf(text), linesOf(other)];
+  const paired = lines.length === others.length && lines.length <= paired_lines_max;
+  const pairs = paired ? lines.map((line, i) => [line, others[i] ?? ""] as const) : [[text, other] as const];
+  const parts: Part[] = [];
+  const add = (piece: string, changed: boolean) => {
+    const last = parts[parts.length - 1];
+    if (last?.changed === changed) last.text += piece;
+    else if (piece) parts.push({ text: piece, changed });
+  };
+  for (const [own, their] of pairs) {
+    const [before, changed, after] = changedPart(own, their);
+    // Where nothing is alike, nothing stands out.
+    const stands_out = /\S/.test(before + after);
+    add(before, false);
+    add(changed, stands_out);
+    add(after, false);
+  }
+  return parts;
 }
 
 /** `text` in three: what it begins and ends with like `other`, and between them what differs. */

@@ -1,6 +1,8 @@
 import { render } from "preact";
 import { App } from "./app";
 import "./style.css";
+import "./cluster.css";
+import "./lists.css";
 import { startTheme } from "./theme";
 
 startTheme();
