@@ -108,13 +108,14 @@ bool Core::must_not_vote() const {
 
 void Core::tick_election() {
     ++election_elapsed_;
-    if (election_elapsed_ < randomized_timeout_ || !may_campaign()) {
+    if (election_elapsed_ < randomized_timeout_) {
         return;
     }
-    if (disk_allows_campaign_) {
+    if (may_campaign() && disk_allows_campaign_) {
         become_pre_candidate();
     } else {
-        become_follower(hard_state_.term, 0);  // a candidacy that came to nothing ends, too
+        // Nobody leads any more; and a candidacy that came to nothing ends, too.
+        become_follower(hard_state_.term, 0);
     }
 }
 

@@ -64,6 +64,25 @@ TEST_CASE("learner: one that can't be reached costs no majority") {
     CHECK(cluster.elect(2));
 }
 
+TEST_CASE("learner: one that hears no leader any more follows nobody, and reads fail at once") {
+    CoreCluster cluster = group(3, 4);
+    REQUIRE(add(cluster, 1, 4, true) == ChangeError::none);
+    cluster.run(5);
+    REQUIRE(cluster.core(4).leader_id() == 1);
+    cluster.isolate(4);
+    const Term term = cluster.core(4).term();
+    const ReadId before = cluster.read_index(4);
+    cluster.run(60);
+    CHECK(cluster.core(4).leader_id() == 0);
+    CHECK(cluster.core(4).role() == RoleName::follower);
+    CHECK(cluster.core(4).term() == term);
+    REQUIRE(cluster.read(4, before) != nullptr);
+    CHECK_FALSE(cluster.read(4, before)->ok);
+    cluster.heal();
+    cluster.run(5);
+    CHECK(cluster.core(4).leader_id() == 1);
+}
+
 TEST_CASE("learner: its answers count for nothing") {
     CoreCluster cluster = group(3, 5);
     for (const NodeId id : {4, 5}) {
