@@ -1,6 +1,8 @@
 #include "server/node/hand_over.h"
 
+#include <algorithm>
 #include <tuple>
+#include <vector>
 
 namespace cairn::server {
 
@@ -10,9 +12,12 @@ raft::NodeId hand_over_target(const raft::Core& core, raft::NodeId avoided) {
         return std::tuple(progress.id != avoided, progress.match_index);
     };
     for (const raft::Progress& progress : core.progress()) {
-        const bool usable = progress.id != core.id() &&
-                            progress.state == raft::Progress::State::replicate &&
-                            core.configuration().is_voter(progress.id);
+        // While members change, one that is to go has a vote still.
+        const std::vector<raft::NodeId>& voters = core.configuration().voters;
+        const bool stays = std::ranges::find(voters, progress.id) != voters.end();
+        const bool heard = progress.silent_ticks < core.options().election_timeout_ticks;
+        const bool usable = progress.id != core.id() && stays && heard &&
+                            progress.state == raft::Progress::State::replicate;
         if (usable && (best == nullptr || merit(progress) > merit(*best))) {
             best = &progress;
         }

@@ -192,7 +192,7 @@ TEST_CASE("membership: a hand-over that comes to nothing is tried again") {
     Member& first = group.member(hand_over_target(old.core()));
     first.disk_held = true;
     const Asked asked = ask_to_remove(old, old.view.node, 30'000);
-    group.pass(800 * ms);
+    group.pass(400 * ms);  // no longer: without it the removal lacks a quorum, and that is told
     CHECK_FALSE(Group::is_done(old, asked));
     first.disk_held = false;
     CHECK(outcome(group, old, asked) == Outcome::done);
