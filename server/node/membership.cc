@@ -117,14 +117,14 @@ void Membership::on_request(raft::NodeId from, const v1::MembershipRequest& wire
     request.deadline_ns = now_ns + timeout_ms * ns_per_ms;
     request.peer = from;
     request.peer_request_id = wire.id();
-    // Asked again: the first one answers.
-    std::erase_if(requests_, [&](const Request& other) {
-        return other.peer == from && other.peer_request_id == wire.id() && other.appended_term == 0;
-    });
-    const bool known = std::any_of(requests_.begin(), requests_.end(), [&](const Request& other) {
+    const auto known = std::find_if(requests_.begin(), requests_.end(), [&](const Request& other) {
         return other.peer == from && other.peer_request_id == wire.id();
     });
-    if (known || requests_.size() >= options_.requests_max) {
+    if (known != requests_.end()) {  // asked again: the first one answers
+        known->deadline_ns = request.deadline_ns;
+        return;
+    }
+    if (requests_.size() >= options_.requests_max) {
         return;
     }
     if (!is_possible(request.member, request.remove)) {

@@ -209,6 +209,25 @@ TEST_CASE("membership requests: a peer's is done once, whether asked once or aga
     CHECK(replies[0].outcome() == Reply::UNCHANGED);
 }
 
+TEST_CASE("membership requests: asked again, one that lacks a quorum is told so all the same") {
+    MembershipOptions options;
+    options.hear_ns = 2 * options.resend_ns;
+    Rig rig(options);
+    rig.lead();
+    v1::MembershipRequest wire = Rig::addition(7, 3);
+    wire.set_remove(true);
+    std::vector<Reply> replies;
+    for (std::int64_t passed_ns = 0; passed_ns <= options.hear_ns && replies.empty();
+         passed_ns += options.resend_ns / 2) {
+        rig.ask(2, wire);
+        replies = rig.take_replies();
+        rig.now += options.resend_ns / 2;
+    }
+    REQUIRE(replies.size() == 1);
+    CHECK(replies[0].outcome() == Reply::CONFLICT);
+    CHECK(rig.configuration().contains(3));
+}
+
 TEST_CASE("membership requests: a huge timeout is cut, one of nothing is over at once") {
     Rig rig;
     rig.lead();
