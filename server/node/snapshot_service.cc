@@ -235,7 +235,8 @@ void SnapshotService::trim_log() {
 raft::Index SnapshotService::needed_by_members() const {
     raft::Index last = last_index_;
     for (const std::shared_ptr<Sending>& sending : sending_) {
-        if (now_ns_ - sending->progress_ns < limits_.keep_log_ns) {
+        if (now_ns_ - sending->progress_ns <
+            (sending->sent_all ? limits_.install_ns : limits_.keep_log_ns)) {
             last = std::min(last, sending->meta.last_included_index);
         }
     }
@@ -344,6 +345,7 @@ void SnapshotService::send_chunk(const std::shared_ptr<Sending>& sending, std::u
         return;
     }
     sending->sent_offset += bytes.size();
+    sending->sent_all = sending->sent_all || sending->sent_offset == sending->content.bytes;
     pump(sending);
     request_turn_();  // flushes
 }
@@ -362,6 +364,7 @@ void SnapshotService::on_reply(const raft::InstallSnapshotReply& reply) {
             sending->resent_ns = now_ns_;
         }
         // It may have begun anew: what it wants next counts, not what it once had.
+        sending->sent_all = sending->sent_all && reply.next_offset >= sending->acknowledged_offset;
         sending->acknowledged_offset = reply.next_offset;
         sending->sent_offset = std::max(sending->sent_offset, reply.next_offset);
         pump(sending);
@@ -384,7 +387,8 @@ void SnapshotService::tend_sending() {
             sending->over = true;  // it has it, or this node doesn't lead any more
             continue;
         }
-        const bool stuck = now_ns_ - sending->progress_ns > limits_.give_up_ns;
+        const bool stuck = now_ns_ - sending->progress_ns >
+                           (sending->sent_all ? limits_.install_ns : limits_.give_up_ns);
         if (now_ns_ - sending->resent_ns <= limits_.resend_ns) {
             continue;
         }
@@ -485,10 +489,11 @@ void SnapshotService::on_received(const raft::InstallSnapshot& chunk, Received& 
         answer_waiting(last_index_, {});
     }
     const raft::GroupId group = node_.core().options().group;
+    // First, also where the rest is given up: an append that waits for room on the disk goes before
+    // the new beginning, and what the snapshot includes may be all that can make room for it.
+    storage_.release(group, chunk.last_included.index + 1);
     if (log_replaced) {
         storage_.reset_log(group, chunk.last_included.index + 1);
-    } else {
-        storage_.release(group, chunk.last_included.index + 1);
     }
     ++figures_.installed;
     spdlog::info("installed the leader's snapshot at index {}", chunk.last_included.index);

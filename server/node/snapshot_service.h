@@ -40,6 +40,9 @@ struct SnapshotLimits {
     std::size_t askers_max = 1024;          // waiting for a snapshot to be taken
     std::int64_t resend_ns = 1'000'000'000;
     std::int64_t give_up_ns = 30'000'000'000;
+    // For a member that was sent all of it: it checks and loads a large state without a word, and
+    // one that is gone says so when it is back.
+    std::int64_t install_ns = 300'000'000'000;
     // The log is kept for a member that gets a snapshot as long as it got on within this time.
     std::int64_t keep_log_ns = 5'000'000'000;
     // So it is for a member that was heard within this time and lacks entries: a snapshot would be
@@ -123,6 +126,7 @@ class SnapshotService {
         std::uint64_t furthest_offset = 0;  // ever acknowledged
         std::int64_t progress_ns = 0;       // when it last got further
         std::int64_t resent_ns = 0;
+        bool sent_all = false;  // and it didn't begin anew since
         bool reading = false;
         bool failed = false;  // given up after a pause, so that a bad file isn't tried in a loop
         bool over = false;    // to be forgotten

@@ -341,6 +341,38 @@ TEST_CASE("snapshots: the log is kept for a member that gets one, as long as it 
     CHECK(rig.node.node.core().log().base().index == 41);
 }
 
+// It checks what it got and makes a state of it, which takes its time where the state is large.
+TEST_CASE("snapshots: the log is kept for a member that was sent all of one and is silent") {
+    Rig rig({1, 2, 3}, small_limits());
+    rig.lead_far_ahead();
+    std::vector<raft::InstallSnapshot> chunks = rig.sent_chunks();
+    REQUIRE_FALSE(chunks.empty());
+    while (chunks.back().offset + chunks.back().data.size() < chunks.back().content_bytes) {
+        rig.acknowledge(chunks.back(), chunks.back().offset + chunks.back().data.size());
+        chunks = rig.sent_chunks();
+        REQUIRE_FALSE(chunks.empty());
+    }
+    const auto next_snapshot = [&](int number) {
+        rig.write(5, number);
+        rig.ask();
+        rig.settle();
+        return rig.node.node.core().log().base().index;
+    };
+    for (int seconds = 0; seconds < 60; ++seconds) {
+        rig.pass(1'000 * ms);
+    }
+    CHECK(next_snapshot(50) == 31);
+    SUBCASE("for minutes") {
+        rig.pass(rig.limits.install_ns);
+        CHECK(next_snapshot(60) == 41);
+    }
+    SUBCASE("until it begins anew") {
+        rig.acknowledge(chunks.back(), 0);
+        rig.pass(rig.limits.keep_log_ns);
+        CHECK(next_snapshot(60) == 41);
+    }
+}
+
 TEST_CASE("snapshots: the log is kept for a member that is heard and lacks some of it") {
     SnapshotLimits limits = small_limits();
     limits.kept_for_member_bytes_max = 4000;
@@ -446,6 +478,7 @@ TEST_CASE("snapshots: received in any order and twice, installed once, with the 
     CHECK(member.state.digest() == leader.state.digest());
     CHECK(member.node.node.core().commit_index() == 31);
     CHECK(member.node.storage.reset == 32);
+    CHECK(member.node.storage.released == 32);  // for an append that waits for room
     CHECK(raft::test::latest_index(*member.store) == 31);
     CHECK(member.service.last_index() == 31);
 }
