@@ -27,7 +27,8 @@ StreamHub::StreamHub(Backend& backend, const StreamLimits& limits, StreamStatist
     : backend_(backend),
       limits_(limits),
       statistics_(statistics),
-      fan_out_(statistics, std::move(schedule)),
+      schedule_(std::move(schedule)),
+      fan_out_(statistics, [this] { schedule_turn(); }),
       relieve_above_(limits.queued_bytes_max) {
     statistics_.queued_bytes_max.set(limits_.queued_bytes_max);
     backend_.set_listener(this);
@@ -167,8 +168,16 @@ void StreamHub::on_events(const std::shared_ptr<const EventBatch>& batch) {
 }
 
 void StreamHub::run_turn() {
+    is_scheduled_ = false;
     fan_out_.run();
     relieve();
+    tell_quiet();
+}
+
+void StreamHub::schedule_turn() {
+    if (!std::exchange(is_scheduled_, true)) {
+        schedule_();
+    }
 }
 
 // Those who keep the most go first; with some room to spare, so that this is rare. Where that
@@ -198,33 +207,56 @@ void StreamHub::relieve() {
 void StreamHub::tick(std::chrono::steady_clock::time_point now) {
     relieve_above_ = limits_.queued_bytes_max;
     relieve();
-    const std::chrono::milliseconds interval(limits_.progress_interval_ms);
-    const fsm::Cursor newest{applied_index_};
-    SharedMessage at_newest[2];
-    for (auto& [subscription, entry] : subscriptions_) {
-        if (subscription->state() != Subscription::State::open) {
-            continue;
-        }
-        if (!subscription->was_quiet() || subscription->has_next() ||
-            !entry.topic->is_complete(*subscription)) {
-            subscription->quiet_since = now;
-            continue;
-        }
-        if (now - subscription->quiet_since < interval) {
-            continue;
-        }
-        const StreamEncoding encoding = subscription->request().encoding;
-        if (subscription->seen() > newest) {
-            subscription->push_progress(progress_message(subscription->seen(), encoding),
-                                        subscription->seen());
-            continue;
-        }
-        SharedMessage& message = at_newest[static_cast<int>(encoding)];
-        if (!message) {
-            message = progress_message(newest, encoding);
-        }
-        subscription->push_progress(message, newest);
+    now_ = now;
+    if (!std::exchange(is_telling_, true)) {
+        tell_quiet();
     }
+}
+
+// Ten thousand streams that had the same event are quiet since the same moment.
+void StreamHub::tell_quiet() {
+    if (!is_telling_) {
+        return;
+    }
+    std::array<SharedMessage, 2> at_newest;
+    auto next = subscriptions_.upper_bound(looked_at_);
+    for (std::size_t i = 0; i < quiet_per_turn && next != subscriptions_.end(); ++i, ++next) {
+        looked_at_ = next->first;
+        tell_if_quiet(*looked_at_, next->second, at_newest);
+    }
+    if (next == subscriptions_.end()) {
+        is_telling_ = false;
+        looked_at_ = nullptr;
+    } else {
+        schedule_turn();
+    }
+}
+
+void StreamHub::tell_if_quiet(Subscription& subscription, const Entry& entry,
+                              std::array<SharedMessage, 2>& at_newest) {
+    if (subscription.state() != Subscription::State::open) {
+        return;
+    }
+    if (!subscription.was_quiet() || subscription.has_next() ||
+        !entry.topic->is_complete(subscription)) {
+        subscription.quiet_since = now_;
+        return;
+    }
+    if (now_ - subscription.quiet_since < std::chrono::milliseconds(limits_.progress_interval_ms)) {
+        return;
+    }
+    const StreamEncoding encoding = subscription.request().encoding;
+    const fsm::Cursor newest{applied_index_};
+    if (subscription.seen() > newest) {
+        subscription.push_progress(progress_message(subscription.seen(), encoding),
+                                   subscription.seen());
+        return;
+    }
+    SharedMessage& message = at_newest[static_cast<std::size_t>(encoding)];
+    if (!message) {
+        message = progress_message(newest, encoding);
+    }
+    subscription.push_progress(message, newest);
 }
 
 }  // namespace cairn::server

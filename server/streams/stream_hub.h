@@ -9,9 +9,11 @@
 // tick(), and run_turn() when the hub asked for it.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -48,8 +50,11 @@ class StreamHub : public EventListener {
 
     void run_turn();
 
-    // Tells quiet streams how far they have come. To be called a few times per second.
+    // Tells quiet streams how far they have come, in turns as well. To be called a few times per
+    // second.
     void tick(std::chrono::steady_clock::time_point now);
+
+    static constexpr std::size_t quiet_per_turn = 64;  // are looked at
 
  private:
     using Topics = std::unordered_map<std::string, Topic, fsm::NameHash, std::equal_to<>>;
@@ -66,18 +71,27 @@ class StreamHub : public EventListener {
     void count_open(const Subscription& subscription, bool opened);
     void put(const EventBatch& batch, const fsm::Event& event);
     void relieve();
+    void schedule_turn();
+    void tell_quiet();
+    void tell_if_quiet(Subscription& subscription, const Entry& entry,
+                       std::array<SharedMessage, 2>& at_newest);
 
     Backend& backend_;
     StreamLimits limits_;
     StreamStatistics& statistics_;
-    std::unordered_map<Subscription*, Entry> subscriptions_;
+    std::function<void()> schedule_;
+    bool is_scheduled_ = false;
+    std::map<Subscription*, Entry> subscriptions_;  // a round over them can go on where it was
     Topics by_name_;
     Topics by_prefix_;
     FanOut fan_out_;
     // How many prefixes of each length there are: the lengths to try on a name. Sorted.
     std::vector<std::pair<std::size_t, std::size_t>> prefix_lengths_;
-    fsm::Index applied_index_ = 0;  // of the newest batch
-    std::size_t relieve_above_;     // queued bytes
+    fsm::Index applied_index_ = 0;                 // of the newest batch
+    std::size_t relieve_above_;                    // queued bytes
+    std::chrono::steady_clock::time_point now_{};  // of the newest tick
+    bool is_telling_ = false;
+    Subscription* looked_at_ = nullptr;  // the last one, in this round
 };
 
 }  // namespace cairn::server

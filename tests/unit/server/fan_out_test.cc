@@ -5,6 +5,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -293,7 +294,7 @@ TEST_CASE("fan out: what waits is bounded in events and in bytes") {
 TEST_CASE("fan out: nobody is told to have come further than what was brought") {
     using std::chrono::hours;
     Bench bench;
-    const auto readers = bench.subscribe_many(4 * FanOut::work_per_turn, Kind::events, "a");
+    const auto readers = bench.subscribe_many(3 * FanOut::work_per_turn, Kind::events, "a");
     const std::chrono::steady_clock::time_point now{};
     bench.hub.tick(now);
     bench.hub.tick(now);
@@ -311,6 +312,45 @@ TEST_CASE("fan out: nobody is told to have come further than what was brought") 
     bench.publish({"a"});
     bench.hub.tick(now + hours(3));
     CHECK(take(*ahead) == Indexes{1000});
+}
+
+TEST_CASE(
+    "stream hub: many quiet streams are told how far it has come a bounded number at a time") {
+    using std::chrono::hours;
+    Bench bench;
+    const std::size_t count = 10 * StreamHub::quiet_per_turn;
+    auto readers = bench.subscribe_many(count, Kind::watch, "a");
+    std::chrono::steady_clock::time_point now{};
+    const auto tick = [&] {
+        now += hours(1);
+        bench.hub.tick(now);
+    };
+    tick();
+    bench.run();  // that they are quiet
+    CHECK(count_reached(readers) == 0);
+    tick();
+    std::size_t reached = 0;
+    for (std::size_t turns = 1; reached < readers.size(); ++turns) {
+        const std::size_t before = std::exchange(reached, count_reached(readers));
+        REQUIRE(reached > before);
+        CHECK(reached - before <= StreamHub::quiet_per_turn);
+        CHECK(bench.turns_asked_for <= 1);
+        if (turns == 2) {  // some go meanwhile, an event comes, and it is time again
+            for (std::size_t i = 0; i < count; i += 3) {
+                bench.hub.unsubscribe(*readers[i]);
+                readers[i].reset();
+            }
+            std::erase(readers, nullptr);
+            bench.publish({"b"});
+            tick();
+            reached = count_reached(readers);
+        }
+        bench.turn();
+    }
+    CHECK(bench.turns_asked_for == 0);
+    for (const auto& reader : readers) {
+        CHECK(take(*reader).size() == 1);
+    }
 }
 
 TEST_CASE("fan out: streams whose history is lost end, wherever an event was on its way") {
