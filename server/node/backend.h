@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "fsm/history.h"
 #include "fsm/state_machine.h"
 #include "server/http/allowed_origins.h"
 
@@ -173,6 +174,7 @@ struct EventBatch {
     std::uint64_t applied_index = 0;  // everything up to here has been published
     std::int64_t utc_offset_ns = 0;
     std::int64_t applied_ns = 0;  // when, by the replica's clock
+    fsm::Cursor history_oldest;   // what happened before it is no longer kept
     // Events before this batch are missing (a snapshot took their place): streams that are open
     // can't go on, but resume from their cursor, which tells them of the gap.
     bool history_lost = false;

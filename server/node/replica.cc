@@ -278,6 +278,7 @@ fsm::StateMachine Replica::install(fsm::StateMachine state) {
     batch->history_lost = true;
     batch->applied_index = state_machine_.applied_index();
     batch->utc_offset_ns = state_machine_.utc_offset_ns();
+    batch->history_oldest = history_.oldest();
     for (Port* listener : listeners_) {
         listener->published(batch);
     }
@@ -356,6 +357,7 @@ void Replica::publish_events() {
         batch->applied_index = state_machine_.applied_index();
         batch->utc_offset_ns = state_machine_.utc_offset_ns();
         batch->applied_ns = steady_ns_;
+        batch->history_oldest = history_.oldest();
         const std::shared_ptr<const EventBatch> shared = std::move(batch);
         for (Port* listener : listeners_) {
             listener->published(shared);

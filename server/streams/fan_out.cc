@@ -108,6 +108,12 @@ void FanOut::visit(Topic& topic, Subscription& reader, std::size_t& work) {
     ++work;
     const auto& waiting = topic.waiting_;
     auto next = waiting.end();
+    while (next != waiting.begin() && reader.may_owe((*std::prev(next))->place())) {
+        --next;
+    }
+    for (; next != waiting.end(); ++next) {
+        reader.note_replaced((*next)->event(), kept_);
+    }
     while (next != waiting.begin() && reader.wants((*std::prev(next))->place())) {
         --next;
     }

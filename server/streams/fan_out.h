@@ -78,8 +78,8 @@ class FanOut {
     static constexpr std::size_t waiting_bytes_max = std::size_t{8} << 20;
 
     // `schedule` makes run() be called, once, later, from the event loop.
-    FanOut(StreamStatistics& statistics, std::function<void()> schedule)
-        : statistics_(statistics), schedule_(std::move(schedule)) {}
+    FanOut(StreamStatistics& statistics, KeptValues& kept, std::function<void()> schedule)
+        : statistics_(statistics), kept_(kept), schedule_(std::move(schedule)) {}
 
     // To a topic with readers, in the order of the history. To be followed by start().
     void put(Topic& topic, const std::shared_ptr<FannedEvent>& event);
@@ -95,6 +95,7 @@ class FanOut {
     void schedule();
 
     StreamStatistics& statistics_;
+    KeptValues& kept_;
     std::function<void()> schedule_;
     std::deque<Topic*> active_;  // where something waits, each once
     std::size_t waiting_events_ = 0;

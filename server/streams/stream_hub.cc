@@ -28,7 +28,8 @@ StreamHub::StreamHub(Backend& backend, const StreamLimits& limits, StreamStatist
       limits_(limits),
       statistics_(statistics),
       schedule_(std::move(schedule)),
-      fan_out_(statistics, [this] { schedule_turn(); }),
+      kept_(std::make_shared<KeptValues>(statistics)),
+      fan_out_(statistics, *kept_, [this] { schedule_turn(); }),
       relieve_above_(limits.queued_bytes_max) {
     statistics_.queued_bytes_max.set(limits_.queued_bytes_max);
     backend_.set_listener(this);
@@ -152,8 +153,10 @@ void StreamHub::put(const EventBatch& batch, const fsm::Event& event) {
 
 void StreamHub::on_events(const std::shared_ptr<const EventBatch>& batch) {
     applied_index_ = std::max(applied_index_, batch->applied_index);
+    history_oldest_ = batch->history_oldest;
     if (batch->history_lost) {
         for (auto& [subscription, entry] : subscriptions_) {
+            subscription->note_all_dropped(*kept_);
             subscription->lose_history();
         }
     }
@@ -222,6 +225,7 @@ void StreamHub::tell_quiet() {
     auto next = subscriptions_.upper_bound(looked_at_);
     for (std::size_t i = 0; i < quiet_per_turn && next != subscriptions_.end(); ++i, ++next) {
         looked_at_ = next->first;
+        looked_at_->note_dropped(history_oldest_, *kept_);
         tell_if_quiet(*looked_at_, next->second, at_newest);
     }
     if (next == subscriptions_.end()) {

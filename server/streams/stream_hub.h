@@ -81,6 +81,7 @@ class StreamHub : public EventListener {
     StreamStatistics& statistics_;
     std::function<void()> schedule_;
     bool is_scheduled_ = false;
+    const std::shared_ptr<KeptValues> kept_;
     std::map<Subscription*, Entry> subscriptions_;  // a round over them can go on where it was
     Topics by_name_;
     Topics by_prefix_;
@@ -88,6 +89,7 @@ class StreamHub : public EventListener {
     // How many prefixes of each length there are: the lengths to try on a name. Sorted.
     std::vector<std::pair<std::size_t, std::size_t>> prefix_lengths_;
     fsm::Index applied_index_ = 0;                 // of the newest batch
+    fsm::Cursor history_oldest_;                   // likewise
     std::size_t relieve_above_;                    // queued bytes
     std::chrono::steady_clock::time_point now_{};  // of the newest tick
     bool is_telling_ = false;

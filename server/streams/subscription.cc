@@ -48,6 +48,7 @@ void Subscription::start(StreamOpen& answer) {
     utc_offset_ns_ = answer.utc_offset_ns;
     state_ = State::open;
     seen_ = request_.cursor ? std::max(*request_.cursor, applied) : applied;
+    noted_ = applied;
     if (!is_watch() && !request_.is_continued) {
         owed_.emplace_back(Subscribed{request_.cursor.value_or(applied)});
     }
@@ -69,7 +70,7 @@ void Subscription::start(StreamOpen& answer) {
             keep_newest_per_name(answer.replay);
         }
         for (fsm::Event& event : answer.replay) {
-            owed_.emplace_back(Replayed{std::move(event)});
+            owed_.emplace_back(Replayed{std::move(event), 0});
         }
     }
     if (owed_.empty() && !request_.is_continued) {
@@ -83,8 +84,13 @@ void Subscription::start(StreamOpen& answer) {
 // is a place to resume from; the last one carries `last`.
 void Subscription::owe_present(std::vector<fsm::ListItem>& present, const fsm::Cursor* all_but_last,
                                const fsm::Cursor& last) {
-    if (present.empty() && !request_.prefix) {
-        owed_.emplace_back(Present{{request_.name, {}}, last});
+    if (present.empty() && request_.prefix) {
+        return;
+    }
+    first_present_ = owed_.size();
+    is_present_by_index_ = all_but_last == nullptr;
+    if (present.empty()) {
+        owed_.emplace_back(Present{{request_.name, {}}, last, 0});
         return;
     }
     if (all_but_last == nullptr) {
@@ -95,7 +101,7 @@ void Subscription::owe_present(std::vector<fsm::ListItem>& present, const fsm::C
         const fsm::Cursor own{item.value.index};
         const bool is_last = &item == &present.back();
         const fsm::Cursor place = is_last ? last : all_but_last != nullptr ? *all_but_last : own;
-        owed_.emplace_back(Present{std::move(item), place});
+        owed_.emplace_back(Present{std::move(item), place, 0});
     }
 }
 
@@ -134,6 +140,7 @@ SharedMessage Subscription::next() {
         fsm::Cursor place;
         Owed& owed = owed_[owed_taken_++];
         message = render(owed, place);
+        kept_bytes_ -= kept_bytes_of(owed);
         owed = Gap{};  // keeps no value alive
         if (owed_taken_ == owed_.size()) {
             forget_owed();
@@ -228,6 +235,7 @@ void Subscription::give_up() {
         next.push_back(std::move(owed_[owed_taken_]));
         forget_owed();
         owed_ = std::move(next);
+        kept_bytes_ = kept_bytes_of(owed_.front());
         count_owed();
     }
     overflow();
@@ -260,7 +268,7 @@ void Subscription::count_bytes(std::size_t added, std::size_t removed) {
     all.set(all.value() + added - removed);
 }
 
-// Not the values, which are the state machine's or the history's, at least at first.
+// Not the values, which are the state machine's or the history's at first: see KeptValues.
 void Subscription::count_owed() {
     owed_bytes_ = owed_.size() * sizeof(Owed);
     for (const Owed& owed : owed_) {
@@ -276,8 +284,81 @@ void Subscription::count_owed() {
 // With its memory: most streams have nothing to say most of the time.
 void Subscription::forget_owed() {
     std::vector<Owed>().swap(owed_);
-    owed_taken_ = 0;
+    owed_taken_ = next_dropped_ = 0;
+    first_present_ = SIZE_MAX;
+    kept_bytes_ = 0;
     count_bytes(0, std::exchange(owed_bytes_, 0));
+}
+
+std::size_t Subscription::kept_bytes_of(const Owed& owed) {
+    if (const auto* replayed = std::get_if<Replayed>(&owed)) {
+        return replayed->kept_bytes;
+    }
+    const auto* present = std::get_if<Present>(&owed);
+    return present == nullptr ? 0 : present->kept_bytes;
+}
+
+void Subscription::keep(fsm::Value& value, std::size_t& kept_bytes, KeptValues& kept) {
+    if (value.bytes) {
+        value.bytes = kept.keep(value.bytes);
+        kept_bytes += value.bytes->size();
+        kept_bytes_ += value.bytes->size();
+    }
+}
+
+void Subscription::keep(Replayed& replayed, KeptValues& kept) {
+    if (replayed.kept_bytes == 0) {
+        keep(replayed.event.value, replayed.kept_bytes, kept);
+        if (replayed.event.prev_value) {
+            keep(*replayed.event.prev_value, replayed.kept_bytes, kept);
+        }
+    }
+}
+
+void Subscription::note_replaced(const fsm::Event& event, KeptValues& kept) {
+    noted_ = fsm::Cursor::after(event);
+    if (event.kind == fsm::Event::Kind::created || first_present_ >= owed_.size()) {
+        return;
+    }
+    const fsm::Value& old = event.prev_value ? *event.prev_value : event.value;
+    const std::size_t first = std::max(first_present_, owed_taken_);
+    const auto found = std::partition_point(
+        owed_.begin() + static_cast<std::ptrdiff_t>(first), owed_.end(), [&](const Owed& owed) {
+            const fsm::ListItem& item = std::get<Present>(owed).item;
+            return is_present_by_index_ ? item.value.index < old.index : item.name < event.name;
+        });
+    if (found == owed_.end()) {
+        return;
+    }
+    Present& present = std::get<Present>(*found);
+    if (present.item.value.index == old.index && present.item.name == event.name &&
+        present.kept_bytes == 0) {
+        keep(present.item.value, present.kept_bytes, kept);
+    }
+}
+
+void Subscription::note_dropped(const fsm::Cursor& oldest, KeptValues& kept) {
+    next_dropped_ = std::max(next_dropped_, owed_taken_);
+    for (; next_dropped_ < owed_.size(); ++next_dropped_) {
+        auto* replayed = std::get_if<Replayed>(&owed_[next_dropped_]);
+        if (replayed != nullptr && !(fsm::Cursor::after(replayed->event) <= oldest)) {
+            return;
+        }
+        if (replayed != nullptr) {
+            keep(*replayed, kept);
+        }
+    }
+}
+
+void Subscription::note_all_dropped(KeptValues& kept) {
+    for (std::size_t i = owed_taken_; i < owed_.size(); ++i) {
+        if (auto* replayed = std::get_if<Replayed>(&owed_[i])) {
+            keep(*replayed, kept);
+        } else if (auto* present = std::get_if<Present>(&owed_[i]);
+                   present != nullptr && present->kept_bytes == 0) {
+            keep(present->item.value, present->kept_bytes, kept);
+        }
+    }
 }
 
 void Subscription::signal() {

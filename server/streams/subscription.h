@@ -10,8 +10,8 @@
 // all subscriptions together keep too much, the hub makes those give up that keep the most.
 //
 // What the opening owes is rendered when it is taken, so that it shares its bytes with the state
-// machine; what happens later is rendered once by the hub and shared by all subscriptions. This
-// class writes to no socket.
+// machine and the history, and counts once they have dropped them; what happens later is rendered
+// once by the hub and shared by all subscriptions. This class writes to no socket.
 #pragma once
 
 #include <chrono>
@@ -33,6 +33,7 @@
 #include "server/api/exchange.h"
 #include "server/api/gateway_statistics.h"
 #include "server/node/backend.h"
+#include "server/streams/kept_values.h"
 #include "server/streams/stream_message.h"
 
 namespace cairn::server {
@@ -95,9 +96,17 @@ class Subscription {
     // Ends it as one that overflowed; of what it owes one message stays, so that it gets on.
     void give_up();
     // What it costs to keep what waits for it, and the messages.
-    std::size_t queued_bytes() const { return own_bytes_ + queue_bytes_; }
+    std::size_t queued_bytes() const { return own_bytes_ + queue_bytes_ + kept_bytes_; }
     // Whether an event at this place is new to this stream.
     bool wants(const fsm::Cursor& place) const { return state_ == State::open && seen_ < place; }
+    // Whether it may owe a value that an event at this place replaced.
+    bool may_owe(const fsm::Cursor& place) const { return !owed_.empty() && noted_ < place; }
+    // That event: a value that it replaced and that is still owed is nobody else's any more.
+    void note_replaced(const fsm::Event& event, KeptValues& kept);
+    // Likewise of the events before `oldest`, which the history has dropped.
+    void note_dropped(const fsm::Cursor& oldest, KeptValues& kept);
+    // Likewise of all there is: the state is another one.
+    void note_all_dropped(KeptValues& kept);
     // `applied_ns` is when that happened, by the replica's clock.
     void push(std::string_view name, SharedMessage message, const fsm::Cursor& place,
               std::int64_t applied_ns);
@@ -121,10 +130,12 @@ class Subscription {
     };
     struct Replayed {
         fsm::Event event;
+        std::size_t kept_bytes = 0;  // of KeptValues
     };
     struct Present {
         fsm::ListItem item;  // without bytes: not set
         fsm::Cursor place;
+        std::size_t kept_bytes = 0;
     };
     using Owed = std::variant<Subscribed, Unchanged, Gap, Replayed, Present>;
 
@@ -137,6 +148,9 @@ class Subscription {
         std::size_t own_bytes() const;  // without the message, which others may have, too
     };
 
+    static std::size_t kept_bytes_of(const Owed& owed);
+    void keep(fsm::Value& value, std::size_t& kept_bytes, KeptValues& kept);
+    void keep(Replayed& replayed, KeptValues& kept);
     void owe_present(std::vector<fsm::ListItem>& present, const fsm::Cursor* all_but_last,
                      const fsm::Cursor& last);
     SharedMessage render(const Owed& owed, fsm::Cursor& place) const;
@@ -163,11 +177,16 @@ class Subscription {
     std::vector<Owed> owed_;
     std::size_t owed_taken_ = 0;
     std::size_t owed_bytes_ = 0;
+    std::size_t first_present_ = SIZE_MAX;  // of owed_: from there on all are
+    bool is_present_by_index_ = false;      // else by name
+    std::size_t next_dropped_ = 0;          // of owed_: those before it have been looked at
+    fsm::Cursor noted_;                     // up to where replaced values were noted
     std::int64_t utc_offset_ns_ = 0;
 
     std::list<Queued> queue_;
     std::size_t queue_bytes_ = 0;  // of the messages
     std::size_t own_bytes_ = 0;    // of what is owed, and of the queue without the messages
+    std::size_t kept_bytes_ = 0;   // of the values that are owed
     // Watch of a prefix: the waiting message per name. order-free: iterated nowhere.
     std::unordered_map<std::string_view, std::list<Queued>::iterator, fsm::NameHash> newest_;
 };

@@ -27,6 +27,7 @@ struct Bench {
         node.on_open = [this](StreamOpen& open) {
             open.applied_index = index;
             open.present = present;
+            open.replay = replay;
             open.on_done();
         };
     }
@@ -75,6 +76,7 @@ struct Bench {
     fsm::Index index = 1;
     int turns_asked_for = 0;
     std::vector<fsm::ListItem> present;
+    std::vector<fsm::Event> replay;
     StreamHub hub;
 };
 
@@ -443,6 +445,89 @@ TEST_CASE("stream queues: many who wait for the same all go, when that is what i
     }
     for (const auto& reader : readers) {
         CHECK(reader->state() == Subscription::State::overflowed);
+    }
+}
+
+TEST_CASE("stream queues: values that only streams keep count once, until they are told") {
+    StreamLimits limits;
+    Bench bench(limits);
+    const raft::Counter& queued = bench.statistics.queued_bytes;
+    bench.index = 10;
+    for (const char* name : {"p/c", "p/a", "p/b"}) {
+        bench.present.push_back(
+            {name, value_of(std::string(100'000, 'x'), bench.present.size() + 1)});
+    }
+    const StreamRequest request = stream_request(Kind::watch, "p/", true);
+    const std::vector<std::shared_ptr<Subscription>> readers = {bench.hub.subscribe(request),
+                                                                bench.hub.subscribe(request)};
+    CHECK(queued.value() < 10'000);  // they are the node's
+    const auto replace = [&](std::size_t i, fsm::Event::Kind kind) {
+        fsm::Event event = created_event(bench.present[i].name, ++bench.index, "y");
+        event.kind = kind;
+        (kind == fsm::Event::Kind::deleted ? event.value : event.prev_value.emplace()) =
+            bench.present[i].value;
+        bench.node.publish({std::move(event)}, bench.index);
+        bench.run();
+    };
+    replace(1, fsm::Event::Kind::updated);
+    CHECK(queued.value() > 100'000);
+    CHECK(queued.value() < 110'000);
+    replace(2, fsm::Event::Kind::deleted);
+    CHECK(queued.value() > 200'000);
+    CHECK(queued.value() < 210'000);
+    CHECK(readers[0]->queued_bytes() > 200'000);
+    for (const auto& reader : readers) {
+        CHECK(queued.value() > 200'000);
+        reader->next();
+        reader->next();
+    }
+    CHECK(queued.value() > 100'000);
+    CHECK(queued.value() < 110'000);
+    CHECK(readers[0]->queued_bytes() < 110'000);
+    readers[0]->next();
+    readers[1]->give_up();
+    readers[1]->next();
+    CHECK(queued.value() < 10'000);
+}
+
+TEST_CASE("stream queues: a replay that the history has dropped counts, and so does a lost state") {
+    StreamLimits limits;
+    limits.queued_bytes_max = 150'000;
+    Bench bench(limits);
+    const raft::Counter& queued = bench.statistics.queued_bytes;
+    bench.index = 10;
+    for (const fsm::Index index : {8, 9, 10}) {
+        bench.replay.push_back(created_event("a", index, std::string(50'000, 'x')));
+    }
+    const auto slow = bench.hub.subscribe(stream_request(Kind::events, "a", false, fsm::Cursor{7}));
+    const auto advance = [&](fsm::Index oldest) {
+        auto batch = std::make_shared<EventBatch>();
+        batch->applied_index = bench.index;
+        batch->history_oldest = fsm::Cursor{oldest};
+        batch->history_lost = oldest == 0;
+        bench.hub.on_events(batch);
+        bench.hub.tick({});
+    };
+    advance(7);
+    CHECK(queued.value() < 10'000);
+    advance(9);
+    CHECK(queued.value() > 100'000);
+    CHECK(queued.value() < 110'000);
+    SUBCASE("what is too much is given up") {
+        advance(10);
+        bench.hub.tick({});
+        CHECK(queued.value() < 10'000);
+        CHECK(slow->state() == Subscription::State::overflowed);
+        CHECK(take(*slow).size() == 1);
+    }
+    SUBCASE("the state is another one") {
+        advance(0);
+        CHECK(queued.value() < 10'000);
+        CHECK(slow->history_lost());
+    }
+    SUBCASE("what was told counts no more") {
+        CHECK(take(*slow) == Indexes{7, 8, 9, 10});
+        CHECK(queued.value() == 0);
     }
 }
 
