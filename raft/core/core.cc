@@ -291,6 +291,26 @@ void Core::peer_reachable(NodeId peer) {
     }
 }
 
+// An entry may take longer to arrive than an election timeout, and what is sent behind it waits.
+// Nobody is taken for silent meanwhile, or that entry would cost every leader its leadership. The
+// follower says again what it has said before, as often as it would answer heartbeats.
+bool Core::peer_is_sending(NodeId peer) {
+    if (Leader* leading = leader()) {
+        if (Progress* progress = find(*leading, peer)) {
+            progress->recent_active = true;
+            progress->silent_ticks = 0;
+        }
+        return false;
+    }
+    const bool follows = std::holds_alternative<Follower>(role_) && leader_id_ == peer;
+    if (!follows || election_elapsed_ < options_.heartbeat_ticks) {
+        return false;
+    }
+    election_elapsed_ = 0;
+    acknowledge(peer);
+    return true;
+}
+
 bool Core::leads_with_commit() const {
     return is_leader() && log_.matches(commit_index_, hard_state_.term);
 }

@@ -39,6 +39,11 @@ void Node::on_message(Message message, std::int64_t steady_ns) {
     }
 }
 
+bool Node::on_receiving(NodeId peer, std::int64_t steady_ns) {
+    note_heard(peer, steady_ns);
+    return core_.peer_is_sending(peer);
+}
+
 void Node::on_tick(std::int64_t steady_ns) {
     core_.set_clock(clock_.now_ns(steady_ns));
     core_.set_steady_time(steady_ns);

@@ -59,6 +59,8 @@ class TransportReceiver {
     virtual ~TransportReceiver() = default;
     virtual void on_message(Message message) = 0;
     virtual void on_application(NodeId from, std::string_view bytes) = 0;
+    // Some of a message from `peer` has come, which may take long to arrive.
+    virtual void on_receiving(NodeId peer) = 0;
     // The connection to `peer` came up or went down.
     virtual void on_peer_connected(NodeId peer) = 0;
     virtual void on_peer_disconnected(NodeId peer) = 0;

@@ -365,6 +365,8 @@ bool PeerAcceptor::deliver(Connection& connection) {
     }
     if (delivered) {
         receiver_.on_delivered();
+    } else if (fault == FrameFault::none) {
+        receiver_.on_receiving(connection.hello.from);
     }
     if (!connection.is_open) {
         return false;

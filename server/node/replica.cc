@@ -317,6 +317,12 @@ void Replica::on_application(raft::NodeId from, std::string_view bytes) {
     }
 }
 
+void Replica::on_receiving(raft::NodeId peer) {
+    if (node_.on_receiving(peer, clock_.steady_ns())) {
+        request_turn_();
+    }
+}
+
 void Replica::on_peer_connected(raft::NodeId peer) {
     node_.on_peer_connected(peer);
     note_addresses();

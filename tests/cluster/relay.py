@@ -6,10 +6,13 @@ connection from `a` to `b` is the one-way link from `a` to `b`.
 
 A link that is cut is silent, as on a network that loses packets: connections stay open and nothing passes, new ones get no
 answer. What was under way is late when the link is healed, not lost, as TCP would repeat it.
+
+Where `bytes_per_second` is set, each link carries about so many.
 """
 import select
 import socket
 import threading
+import time
 
 import cluster as harness
 
@@ -83,6 +86,7 @@ class Relay:
         self._changed = threading.Condition()
         self._cut = set()
         self._closed = False
+        self.bytes_per_second = None
         self._sockets = set()
         self._ids = [node.id for node in cluster.nodes]
         self._targets = {node.id: node.raft_port for node in cluster.nodes}
@@ -174,6 +178,8 @@ class Relay:
                 if not self._wait_for(link) or not data:
                     break
                 destination.sendall(data)
+                if self.bytes_per_second:
+                    time.sleep(len(data) / self.bytes_per_second)
         except OSError:
             pass
         self._forget(source, destination)

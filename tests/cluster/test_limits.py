@@ -8,6 +8,7 @@ import time
 import cluster as harness
 import metrics
 from client import Client, wait_until
+from relay import Relay
 
 MEBIBYTE = 1 << 20
 VALUE = b"x" * MEBIBYTE
@@ -186,6 +187,31 @@ def test_the_largest_values_there_may_be(make_cluster, name):
 
 
 test_the_largest_values_there_may_be.deadline_seconds = 120
+
+
+def test_values_that_take_longer_than_an_election_timeout(make_cluster, name):
+    """Each needs seconds to reach the others. Whoever leads stays, and it gets there, whichever node was asked."""
+    cluster = make_cluster(start=False, options=("--max-value-bytes", str(24 * MEBIBYTE)))
+    value = os.urandom(24 * MEBIBYTE)
+    with Relay(cluster) as relay:
+        cluster.start()
+        relay.bytes_per_second = 10e6
+        for node in (cluster.leader(), cluster.followers()[0]):
+            client = Client(node.http_port, timeout=60)
+
+            def is_written():
+                # On a busy machine there may be a change of leader for other reasons.
+                return client.request("PUT", f"/v1/raw/{name}?timeout=30s", value).status in (200, 201)
+
+            assert any(is_written() for _ in range(3)), f"not by node {node.id}"
+        relay.bytes_per_second = None
+        cluster.wait_caught_up(30.0)
+        for node in cluster.nodes:
+            assert Client(node.http_port, timeout=60).request(
+                "GET", f"/v1/raw/{name}?consistency=local").body == value
+
+
+test_values_that_take_longer_than_an_election_timeout.deadline_seconds = 240
 
 
 def test_values_larger_than_the_nodes_allow_now(make_cluster, name):

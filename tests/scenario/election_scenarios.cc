@@ -67,6 +67,39 @@ TEST_CASE("election: without a fault the leader stays") {
     CHECK(cluster.core(2).statistics().elections_started == 0);
 }
 
+TEST_CASE("election: while a message arrives that takes long, nobody counts as silent") {
+    CoreCluster cluster;
+    REQUIRE(cluster.elect(1));
+    const Term term = cluster.core(1).term();
+    const ProposeResult proposed = cluster.propose(1, "large");
+    // It is on its way to the others, and before all that the leader sends later.
+    cluster.hold_if([](const Message& message) { return header_of(message).from == 1; });
+    const int timeout = cluster.core(1).options().election_timeout_ticks;
+    for (int i = 0; i < 10 * timeout; ++i) {
+        cluster.core(2).peer_is_sending(1);
+        cluster.core(3).peer_is_sending(1);
+        cluster.run(1);
+    }
+    CHECK(cluster.leader() == 1);
+    CHECK(cluster.core(1).commit_index() < proposed.first_index);
+    cluster.heal();
+    cluster.release_held();
+    cluster.settle();
+    CHECK(cluster.core(1).term() == term);
+    CHECK(cluster.core(1).commit_index() == proposed.first_index);
+    // A follower that sends something as large has its heartbeats' answers wait behind it.
+    cluster.hold_if([](const Message& message) { return header_of(message).to == 1; });
+    for (int i = 0; i < 10 * timeout; ++i) {
+        cluster.core(1).peer_is_sending(2);
+        cluster.run(1);
+    }
+    CHECK(cluster.core(1).is_leader());
+    CHECK(cluster.core(1).term() == term);
+    // When nothing more comes, it is over.
+    cluster.run(2 * timeout);
+    CHECK_FALSE(cluster.core(1).is_leader());
+}
+
 TEST_CASE("election: a single node elects itself and commits, after its disk") {
     ClusterOptions options;
     options.nodes = 1;

@@ -371,6 +371,7 @@ void SimTransport::on_frames(ConnectionId connection, const std::string& bytes) 
     raft::FrameReader& reader = *incoming_.at(connection).reader;
     const raft::NodeId from = incoming_.at(connection).hello.from;
     std::string_view rest = bytes;
+    bool delivered = false;
     while (!rest.empty()) {
         const std::span<char> space = reader.prepare();
         const std::size_t part = std::min(space.size(), rest.size());
@@ -379,6 +380,7 @@ void SimTransport::on_frames(ConnectionId connection, const std::string& bytes) 
         reader.commit(part);
         raft::Frame frame;
         while (reader.next(frame)) {
+            delivered = true;
             if (frame.header.type == raft::FrameType::application) {
                 receiver_->on_application(from, frame.body);
             } else {
@@ -397,6 +399,9 @@ void SimTransport::on_frames(ConnectionId connection, const std::string& bytes) 
         }
         require(reader.fault() == raft::FrameFault::none, "node ", from,
                 " sent a bad frame: ", raft::to_string(reader.fault()));
+    }
+    if (!delivered) {
+        receiver_->on_receiving(from);
     }
     receiver_->on_delivered();
 }

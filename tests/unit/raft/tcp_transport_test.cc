@@ -232,6 +232,23 @@ TEST_CASE("transport: bad frames of a peer end its connection") {
     }
 }
 
+TEST_CASE("transport: that some of a message has come is told") {
+    net::io_context context;
+    const std::uint16_t port = free_port(context);
+    TestNode node(context, make_options(2, port, {{1, "127.0.0.1", free_port(context)}}));
+    RawDialer dialer(context, port);
+    dialer.shake_hands(1, 2);
+    const std::string message = encode(make_append(1, 2, {std::string(1U << 20, 'x')}));
+    for (int piece = 0; piece < 3; ++piece) {
+        const int told = node.recorder.parts[1];
+        dialer.send(message.substr(static_cast<std::size_t>(piece) * 1000, 1000));
+        REQUIRE(run_until(context, [&] { return node.recorder.parts[1] > told; }));
+    }
+    CHECK(node.recorder.messages.empty());
+    dialer.send(message.substr(3000));
+    REQUIRE(run_until(context, [&] { return node.recorder.messages.size() == 1; }));
+}
+
 TEST_CASE("transport: a peer that never answers is dialled again") {
     LogCapture log;
     net::io_context context;

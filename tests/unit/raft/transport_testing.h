@@ -73,6 +73,10 @@ class Recorder : public TransportReceiver {
         ++undelivered;
         react();
     }
+    void on_receiving(NodeId peer) override {
+        ++parts[peer];
+        react();
+    }
     void on_peer_connected(NodeId peer) override {
         ++connects[peer];
         react();
@@ -103,6 +107,7 @@ class Recorder : public TransportReceiver {
 
     std::vector<Message> messages;
     std::vector<std::pair<NodeId, std::string>> applications;
+    std::map<NodeId, int> parts;
     std::map<NodeId, int> connects;
     std::map<NodeId, int> disconnects;
     std::map<NodeId, int> removals;
