@@ -293,8 +293,9 @@ void Core::peer_reachable(NodeId peer) {
 
 // An entry may take longer to arrive than an election timeout, and what is sent behind it waits.
 // Nobody is taken for silent meanwhile, or that entry would cost every leader its leadership. The
-// follower says again what it has said before, as often as it would answer heartbeats.
-bool Core::peer_is_sending(NodeId peer) {
+// follower says again what it has said before, as often as it would answer heartbeats. Anything
+// else from whom it follows says nothing: it may have ceased to lead.
+bool Core::peer_is_sending(NodeId peer, bool entries) {
     if (Leader* leading = leader()) {
         if (Progress* progress = find(*leading, peer)) {
             progress->recent_active = true;
@@ -303,7 +304,7 @@ bool Core::peer_is_sending(NodeId peer) {
         return false;
     }
     const bool follows = std::holds_alternative<Follower>(role_) && leader_id_ == peer;
-    if (!follows || election_elapsed_ < options_.heartbeat_ticks) {
+    if (!follows || !entries || election_elapsed_ < options_.heartbeat_ticks) {
         return false;
     }
     election_elapsed_ = 0;

@@ -172,9 +172,9 @@ class Core {
     // Hints from the network: what was on its way to `peer` may be lost; it can be reached again.
     void peer_unreachable(NodeId peer);
     void peer_reachable(NodeId peer);
-    // Some of a message from `peer` has come, and more of it follows. Returns whether there is
-    // something to send.
-    bool peer_is_sending(NodeId peer);
+    // Some of something large from `peer` has come, and more of it follows: a leader's entries, or
+    // what is no message of Raft's. Returns whether there is something to send.
+    bool peer_is_sending(NodeId peer, bool entries);
 
     // Fills `ready` with what this turn asks for. With `may_persist` false the disk is busy: what
     // must be written is kept back and gathers.

@@ -39,9 +39,9 @@ void Node::on_message(Message message, std::int64_t steady_ns) {
     }
 }
 
-bool Node::on_receiving(NodeId peer, std::int64_t steady_ns) {
+bool Node::on_receiving(NodeId peer, bool entries, std::int64_t steady_ns) {
     note_heard(peer, steady_ns);
-    return core_.peer_is_sending(peer);
+    return core_.peer_is_sending(peer, entries);
 }
 
 void Node::on_tick(std::int64_t steady_ns) {

@@ -43,8 +43,8 @@ class Node {
          std::int64_t steady_ns);
 
     void on_message(Message message, std::int64_t steady_ns);
-    // Some of a message has come. Returns whether there is something to send now.
-    bool on_receiving(NodeId peer, std::int64_t steady_ns);
+    // See TransportReceiver. Returns whether there is something to send now.
+    bool on_receiving(NodeId peer, bool entries, std::int64_t steady_ns);
     void on_tick(std::int64_t steady_ns);
     void on_persisted(Sequence sequence);
     void on_peer_connected(NodeId peer);

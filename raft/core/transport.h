@@ -59,8 +59,9 @@ class TransportReceiver {
     virtual ~TransportReceiver() = default;
     virtual void on_message(Message message) = 0;
     virtual void on_application(NodeId from, std::string_view bytes) = 0;
-    // Some of a message from `peer` has come, which may take long to arrive.
-    virtual void on_receiving(NodeId peer) = 0;
+    // Some of something large from `peer` has come, which may take long to arrive. `entries`: it is
+    // of Raft's own messages, among which only a leader's are large.
+    virtual void on_receiving(NodeId peer, bool entries) = 0;
     // The connection to `peer` came up or went down.
     virtual void on_peer_connected(NodeId peer) = 0;
     virtual void on_peer_disconnected(NodeId peer) = 0;

@@ -52,6 +52,7 @@ bool FrameReader::next(Frame& frame) {
     const std::size_t frame_bytes = frame_header_bytes + frame.header.body_bytes;
     if (received.size() < frame_bytes) {
         wanted_bytes_ = frame_bytes;
+        under_way_ = frame.header;
         return false;
     }
     if (!checksum_matches(received.substr(0, frame_bytes), frame.header)) {

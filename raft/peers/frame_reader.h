@@ -33,6 +33,10 @@ class FrameReader {
     // what is wrong; then nothing more comes.
     bool next(Frame& frame);
     FrameFault fault() const { return fault_; }
+    // The header of a frame that is larger than a chunk, while it isn't all there; else null.
+    const FrameHeader* large_frame_under_way() const {
+        return wanted_bytes_ > chunk_bytes ? &under_way_ : nullptr;
+    }
 
  private:
     void move_to_new_chunk(std::size_t capacity);
@@ -43,6 +47,7 @@ class FrameReader {
     std::size_t begin_ = 0;                          // of what is not yet taken
     std::size_t end_ = 0;                            // of what was received
     std::size_t wanted_bytes_ = frame_header_bytes;  // from begin_, to get on
+    FrameHeader under_way_;
     bool shared_ = false;  // somebody may still look at the chunk: it's never written over
     FrameFault fault_ = FrameFault::none;
 };

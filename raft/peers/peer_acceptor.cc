@@ -365,8 +365,8 @@ bool PeerAcceptor::deliver(Connection& connection) {
     }
     if (delivered) {
         receiver_.on_delivered();
-    } else if (fault == FrameFault::none) {
-        receiver_.on_receiving(connection.hello.from);
+    } else if (const FrameHeader* large = connection.reader.large_frame_under_way()) {
+        receiver_.on_receiving(connection.hello.from, large->type == FrameType::raft);
     }
     if (!connection.is_open) {
         return false;

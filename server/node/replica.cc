@@ -317,8 +317,8 @@ void Replica::on_application(raft::NodeId from, std::string_view bytes) {
     }
 }
 
-void Replica::on_receiving(raft::NodeId peer) {
-    if (node_.on_receiving(peer, clock_.steady_ns())) {
+void Replica::on_receiving(raft::NodeId peer, bool entries) {
+    if (node_.on_receiving(peer, entries, clock_.steady_ns())) {
         request_turn_();
     }
 }

@@ -110,7 +110,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     // raft::TransportReceiver
     void on_message(raft::Message message) override;
     void on_application(raft::NodeId from, std::string_view bytes) override;
-    void on_receiving(raft::NodeId peer) override;
+    void on_receiving(raft::NodeId peer, bool entries) override;
     void on_peer_connected(raft::NodeId peer) override;
     void on_peer_disconnected(raft::NodeId peer) override;
     void on_removed(raft::NodeId by) override;

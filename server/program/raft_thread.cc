@@ -40,7 +40,9 @@ class RaftThread::Relay final : public raft::TransportReceiver {
     void on_application(raft::NodeId from, std::string_view bytes) override {
         replica->on_application(from, bytes);
     }
-    void on_receiving(raft::NodeId peer) override { replica->on_receiving(peer); }
+    void on_receiving(raft::NodeId peer, bool entries) override {
+        replica->on_receiving(peer, entries);
+    }
     void on_peer_connected(raft::NodeId peer) override { replica->on_peer_connected(peer); }
     void on_peer_disconnected(raft::NodeId peer) override { replica->on_peer_disconnected(peer); }
     void on_removed(raft::NodeId by) override { replica->on_removed(by); }

@@ -371,7 +371,6 @@ void SimTransport::on_frames(ConnectionId connection, const std::string& bytes) 
     raft::FrameReader& reader = *incoming_.at(connection).reader;
     const raft::NodeId from = incoming_.at(connection).hello.from;
     std::string_view rest = bytes;
-    bool delivered = false;
     while (!rest.empty()) {
         const std::span<char> space = reader.prepare();
         const std::size_t part = std::min(space.size(), rest.size());
@@ -380,7 +379,6 @@ void SimTransport::on_frames(ConnectionId connection, const std::string& bytes) 
         reader.commit(part);
         raft::Frame frame;
         while (reader.next(frame)) {
-            delivered = true;
             if (frame.header.type == raft::FrameType::application) {
                 receiver_->on_application(from, frame.body);
             } else {
@@ -400,8 +398,8 @@ void SimTransport::on_frames(ConnectionId connection, const std::string& bytes) 
         require(reader.fault() == raft::FrameFault::none, "node ", from,
                 " sent a bad frame: ", raft::to_string(reader.fault()));
     }
-    if (!delivered) {
-        receiver_->on_receiving(from);
+    if (const raft::FrameHeader* large = reader.large_frame_under_way()) {
+        receiver_->on_receiving(from, large->type == raft::FrameType::raft);
     }
     receiver_->on_delivered();
 }

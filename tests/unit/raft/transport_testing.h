@@ -73,8 +73,8 @@ class Recorder : public TransportReceiver {
         ++undelivered;
         react();
     }
-    void on_receiving(NodeId peer) override {
-        ++parts[peer];
+    void on_receiving(NodeId peer, bool entries) override {
+        parts[peer] += entries ? 1 : 0;
         react();
     }
     void on_peer_connected(NodeId peer) override {
