@@ -44,7 +44,7 @@ struct MemberStatus {
     std::uint64_t disk_id = 0;  // of its data directory; 0: not noted yet
     std::string
         state;  // "leader", "follower", "candidate", "pre_candidate", "unreachable", "unknown"
-    std::optional<std::uint64_t> match_index;     // known to the leader, and of oneself
+    std::optional<std::uint64_t> match_index;     // known to the leader, told to others
     std::optional<std::uint64_t> lag;             // leader's last index minus match_index
     std::optional<std::int64_t> last_contact_ms;  // since the answering node heard from it
     // Of the link between the answering node and this one.

@@ -4,7 +4,8 @@
 
 namespace cairn::server {
 
-void LinkProbe::tick(const std::vector<raft::NodeId>& members, std::int64_t now_ns) {
+void LinkProbe::tick(const std::vector<raft::NodeId>& members, raft::Index stable_index,
+                     std::int64_t now_ns) {
     if (!is_due(now_ns)) {
         return;
     }
@@ -25,6 +26,7 @@ void LinkProbe::tick(const std::vector<raft::NodeId>& members, std::int64_t now_
         link->number = ++next_number_;
         note_.mutable_ping()->set_number(link->number);
         note_.mutable_ping()->set_hears_you(hears(*link, now_ns));
+        note_.mutable_ping()->set_stable_index(stable_index);
         // One that is lost is like one that isn't answered.
         (void)transport_.send_application(member, note_.SerializeAsString());
     }
@@ -37,6 +39,9 @@ void LinkProbe::on_ping(raft::NodeId from, const v1::Ping& ping, std::int64_t no
         link->heard_ns = now_ns;
         link->told_ns = now_ns;
         link->hears_us = ping.hears_you();
+        if (ping.has_stable_index()) {
+            link->stable_index = ping.stable_index();
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-// How the links to the other members are, for people: round-trip times, and whether a link carries
-// both ways.
+// How the links to the other members are, for people: round-trip times, whether a link carries both
+// ways, and how much of the log they have.
 //
 // Owned by the replica, on the raft thread; no clock of its own. Once in a while every member gets
 // a ping, which says whether its own are heard, and answers it. Nothing is decided by what comes of
@@ -25,6 +25,7 @@ class LinkProbe {
         std::int64_t pinged_ns = 0;          // when the ping that waits for its answer was sent
         std::uint64_t number = 0;            // of that ping; 0: none waits
         std::optional<std::int64_t> rtt_ns;  // the last
+        std::optional<raft::Index> stable_index;  // as the peer last told
         bool hears_us = false;
     };
 
@@ -35,8 +36,9 @@ class LinkProbe {
     LinkProbe(raft::Transport& transport, raft::NodeId self, std::int64_t now_ns)
         : transport_(transport), self_(self), last_round_ns_(now_ns) {}
 
-    // `members` are all members, ourselves among them.
-    void tick(const std::vector<raft::NodeId>& members, std::int64_t now_ns);
+    // `members` are all members, ourselves among them; `stable_index` is told to them.
+    void tick(const std::vector<raft::NodeId>& members, raft::Index stable_index,
+              std::int64_t now_ns);
     bool is_due(std::int64_t now_ns) const { return now_ns - last_round_ns_ >= interval_ns; }
     // `now_ns` is read when they arrive. Of nodes that are no members they are passed over.
     void on_ping(raft::NodeId from, const v1::Ping& ping, std::int64_t now_ns);

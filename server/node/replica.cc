@@ -151,7 +151,8 @@ void Replica::tick() {
     watch_disk();
     node_.on_tick(steady_ns_);
     if (links_.is_due(steady_ns_)) {
-        links_.tick(node_.core().configuration().members(), steady_ns_);
+        links_.tick(node_.core().configuration().members(), node_.core().log().stable_index(),
+                    steady_ns_);
         note_addresses();
     }
     request_turn_();

@@ -158,6 +158,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     void collect(NodeFigures& figures) const;
     std::int64_t leaderless_ns() const;
     ClusterStatus cluster_status() const;
+    void add_told_indexes(ClusterStatus& status) const;
 
     raft::Storage& storage_;
     raft::Transport& transport_;

@@ -41,6 +41,22 @@ void Replica::note_addresses() {
     view_.http_addresses.set(std::move(addresses));
 }
 
+// What the leader knows others were told a moment ago.
+void Replica::add_told_indexes(ClusterStatus& status) const {
+    std::uint64_t last_index = status.last_index;
+    if (const LinkProbe::Link* leader = links_.link(status.leader)) {
+        last_index = std::max(last_index, leader->stable_index.value_or(0));
+    }
+    for (MemberStatus& member : status.members) {
+        if (const LinkProbe::Link* link = links_.link(member.id); link && !member.match_index) {
+            member.match_index = link->stable_index;
+        }
+        if (member.match_index && !member.lag) {
+            member.lag = last_index - std::min(last_index, *member.match_index);
+        }
+    }
+}
+
 ClusterStatus Replica::cluster_status() const {
     ClusterStatus status =
         describe_cluster(node_, transport_.peers(),
@@ -61,6 +77,7 @@ ClusterStatus Replica::cluster_status() const {
             }
         }
     }
+    add_told_indexes(status);
     return status;
 }
 

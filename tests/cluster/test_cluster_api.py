@@ -28,25 +28,30 @@ def test_cluster_status(cluster):
             member = members[other.id]
             assert member["raft"] == f"127.0.0.1:{other.raft_port}", member
             assert member["role"] == "voter", member
-    wait_until(lambda: all(m["match_index"] > 0 and m["lag"] >= 0 for m in cluster.node(leader).status()["members"]),
-               5, "the leader has heard from all members")
+    for node in cluster.nodes:
+        wait_until(lambda: all(m.get("match_index", 0) > 0 and m.get("lag") == 0 and m.get("last_contact_ms") is not None
+                               for m in node.status()["members"]),
+                   10, f"node {node.id} has heard from all members")
 
 
 def test_members_lag_and_go(make_cluster, name):
     cluster = make_cluster()
-    leader, (gone, _) = cluster.leader(), cluster.followers()
+    leader, (gone, other) = cluster.leader(), cluster.followers()
+
+    def member(told_by):
+        return [m for m in told_by.status()["members"] if m["id"] == gone.id][0]
+
+    wait_until(lambda: "match_index" in member(other), 10, "the other follower was told how far it is")
     gone.kill()
     client = leader.client()
     for i in range(10):
         assert client.put(name, str(i)).status in (200, 201)
 
-    def lags():
-        member = [m for m in leader.status()["members"] if m["id"] == gone.id][0]
-        return member["lag"] >= 10 and member["last_contact_ms"] >= 300
-
-    wait_until(lags, 10, "the leader says that the follower lags")
+    for node in (leader, other):
+        wait_until(lambda: member(node)["lag"] >= 10 and member(node)["last_contact_ms"] >= 300, 10,
+                   f"node {node.id} says that the follower lags")
     gone.start()
-    wait_until(lambda: [m for m in leader.status()["members"] if m["id"] == gone.id][0]["lag"] == 0,
+    wait_until(lambda: member(leader)["lag"] == 0,
                15, "the leader says that the follower has caught up")
 
 

@@ -31,7 +31,7 @@ struct Fixture {
     std::uint64_t round() {
         now += LinkProbe::interval_ns;
         transport.notes.clear();
-        probe.tick({1, 2, 3}, now);
+        probe.tick({1, 2, 3}, 40, now);
         std::uint64_t number = 0;
         for (const FakeTransport::Note& note : transport.notes) {
             CHECK(note.to != 1);
@@ -44,11 +44,11 @@ struct Fixture {
 };
 
 TEST_CASE_FIXTURE(Fixture, "link probe: every other member is pinged once in an interval") {
-    probe.tick({1, 2, 3}, second + LinkProbe::interval_ns - 1);
+    probe.tick({1, 2, 3}, 40, second + LinkProbe::interval_ns - 1);
     CHECK(transport.notes.empty());
     round();
     CHECK(transport.notes.size() == 2);
-    probe.tick({1, 2, 3}, now);
+    probe.tick({1, 2, 3}, 40, now);
     CHECK(transport.notes.size() == 2);
 }
 
@@ -91,6 +91,18 @@ TEST_CASE_FIXTURE(Fixture, "link probe: a link that carries one way only") {
     CHECK(LinkProbe::reaches(*probe.link(2), now) == true);
 }
 
+TEST_CASE_FIXTURE(Fixture, "link probe: a ping tells what its sender has of the log") {
+    round();
+    CHECK(transport.notes.front().note.ping().stable_index() == 40);
+    CHECK(!probe.link(2)->stable_index);
+    v1::Ping told = ping(1, true);
+    told.set_stable_index(37);
+    probe.on_ping(2, told, now);
+    CHECK(probe.link(2)->stable_index == 37);
+    probe.on_ping(2, ping(2, true), now);  // of an earlier version
+    CHECK(probe.link(2)->stable_index == 37);
+}
+
 TEST_CASE_FIXTURE(Fixture, "link probe: silence means not heard, and that nobody knows more") {
     const std::uint64_t number = round();
     probe.on_pong(2, pong(number), now);
@@ -103,7 +115,7 @@ TEST_CASE_FIXTURE(Fixture, "link probe: silence means not heard, and that nobody
 TEST_CASE_FIXTURE(Fixture, "link probe: who is a member no more is forgotten") {
     round();
     now += LinkProbe::interval_ns;
-    probe.tick({1, 3}, now);
+    probe.tick({1, 3}, 40, now);
     CHECK(probe.link(2) == nullptr);
     CHECK(probe.link(3) != nullptr);
 }
