@@ -22,7 +22,7 @@
 
 namespace cairn::raft::test {
 
-class MemoryFileSystem final : public FileSystem {
+class MemoryFileSystem : public FileSystem {
  public:
     // What becomes of everything unsynced.
     enum class Crash { drop, keep, tear };

@@ -76,34 +76,16 @@ class GatedFile final : public File {
     Gate& gate_;
 };
 
-class GatedFileSystem final : public FileSystem {
+class GatedFileSystem final : public MemoryFileSystem {
  public:
     IoResult<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
-        IoResult<std::unique_ptr<File>> file = memory.open(path, mode);
+        IoResult<std::unique_ptr<File>> file = MemoryFileSystem::open(path, mode);
         if (!file) {
             return file.error();
         }
         return std::unique_ptr<File>(std::make_unique<GatedFile>(std::move(*file), gate));
     }
-    IoResult<void> create_directories(const std::string& path) override {
-        return memory.create_directories(path);
-    }
-    IoResult<void> rename(const std::string& from, const std::string& to) override {
-        return memory.rename(from, to);
-    }
-    IoResult<void> remove(const std::string& path) override { return memory.remove(path); }
-    IoResult<bool> exists(const std::string& path) override { return memory.exists(path); }
-    IoResult<std::vector<std::string>> list(const std::string& directory) override {
-        return memory.list(directory);
-    }
-    IoResult<void> sync_directory(const std::string& directory) override {
-        return memory.sync_directory(directory);
-    }
-    std::optional<std::uint64_t> free_bytes(const std::string& directory) override {
-        return memory.free_bytes(directory);
-    }
 
-    MemoryFileSystem memory;
     Gate gate;
 };
 
@@ -269,7 +251,7 @@ TEST_CASE("disk thread: a failed sync is told once, and nothing is reported any 
     files.gate.close();
     disk.submit(batch(1, 1, 1));
     files.gate.await_waiting();
-    files.memory.fail_at(files.memory.operations() + 1, boost::system::errc::io_error);
+    files.fail_at(files.operations() + 1, boost::system::errc::io_error);
     disk.submit(batch(1, 2, 2));
     files.gate.open();
     reports.await_failure();
@@ -283,7 +265,7 @@ TEST_CASE("disk thread: a failed sync is told once, and nothing is reported any 
 TEST_CASE("disk thread: a full disk is waited out") {
     GatedFileSystem files;
     Reports reports;
-    files.memory.set_capacity_bytes(8192 + 100);
+    files.set_capacity_bytes(8192 + 100);
     DiskThread disk(opened(files), reports.sink(), reports.failure_sink());
     const auto await_disk_full = [&](bool full) {
         while (disk.statistics().disk_full != full) {
@@ -298,7 +280,7 @@ TEST_CASE("disk thread: a full disk is waited out") {
     reports.await(1, 2);
     disk.submit(batch(1, 3, 3, 1800));
     SUBCASE("until there is room") {
-        files.memory.set_capacity_bytes(1U << 20);
+        files.set_capacity_bytes(1U << 20);
         reports.await(1, 3);
         await_disk_full(false);
         disk.stop();
@@ -323,15 +305,15 @@ TEST_CASE(
     WalOpenFailure failure;
     auto wal = Wal::open(files, wal_directory, options, recovered, failure);
     REQUIRE_MESSAGE(wal != nullptr, failure.detail);
-    files.memory.set_capacity_bytes(12U << 20);
-    files.memory.set_tells_free_bytes(true);
+    files.set_capacity_bytes(12U << 20);
+    files.set_tells_free_bytes(true);
     files.gate.close();
     {
         // The thread's idle moment comes before the gate: it finds the disk full, or not yet.
         DiskThread disk(std::move(wal), reports.sink(), reports.failure_sink());
         SUBCASE("told by the file system") {}
         SUBCASE("found by writing") {
-            files.memory.set_tells_free_bytes(false);
+            files.set_tells_free_bytes(false);
         }
         // One batch behind another: the queue is never empty until the last is taken.
         constexpr Index count = 6;
@@ -346,7 +328,7 @@ TEST_CASE(
         disk.submit(batch(1, count + 1, count + 1, 100));
         reports.await(1, count + 1);
         CHECK(disk.is_full());
-        files.memory.set_capacity_bytes(64U << 20);
+        files.set_capacity_bytes(64U << 20);
         while (disk.is_full()) {
             std::this_thread::yield();
         }

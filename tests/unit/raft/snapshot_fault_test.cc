@@ -78,32 +78,17 @@ class UnreadableFile final : public File {
     std::uint64_t& reads_left_;
 };
 
-class UnreadableFileSystem final : public FileSystem {
+class UnreadableFileSystem final : public MemoryFileSystem {
  public:
     IoResult<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
-        IoResult<std::unique_ptr<File>> file = memory.open(path, mode);
+        IoResult<std::unique_ptr<File>> file = MemoryFileSystem::open(path, mode);
         if (!file) {
             return file.error();
         }
         return std::unique_ptr<File>(
             std::make_unique<UnreadableFile>(std::move(*file), reads_left));
     }
-    IoResult<void> create_directories(const std::string& path) override {
-        return memory.create_directories(path);
-    }
-    IoResult<void> rename(const std::string& from, const std::string& to) override {
-        return memory.rename(from, to);
-    }
-    IoResult<void> remove(const std::string& path) override { return memory.remove(path); }
-    IoResult<bool> exists(const std::string& path) override { return memory.exists(path); }
-    IoResult<std::vector<std::string>> list(const std::string& directory) override {
-        return memory.list(directory);
-    }
-    IoResult<void> sync_directory(const std::string& directory) override {
-        return memory.sync_directory(directory);
-    }
 
-    MemoryFileSystem memory;
     std::uint64_t reads_left = ~std::uint64_t{0};
 };
 
@@ -240,7 +225,7 @@ TEST_CASE("snapshot receiver: what can't be read back is not committed") {
         files.reads_left = reads;
         REQUIRE(receive_snapshot(*store, snapshot_meta(10), bytes).has_error());
         REQUIRE(store->latest() == nullptr);
-        REQUIRE(files.memory.paths().empty());
+        REQUIRE(files.paths().empty());
     }
     files.reads_left = 10;
     REQUIRE(receive_snapshot(*store, snapshot_meta(10), bytes).has_value());
