@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "raft/core/random.h"
+#include "tests/scenario/open_reads.h"
 #include "tests/support/core_cluster.h"
 
 namespace {
@@ -56,7 +57,7 @@ class ChaosRun {
         } else if (dice < 16) {
             write(cluster_.leader());
         } else if (dice < 20) {
-            read(id);
+            reads_.ask(id);
         } else if (dice < 22) {
             crash_or_restart(id);
         } else if (dice < 24) {
@@ -68,7 +69,7 @@ class ChaosRun {
         } else {
             network();
         }
-        confirm_reads();
+        reads_.check_answered();
     }
 
     void snapshot(NodeId id) {
@@ -136,26 +137,6 @@ class ChaosRun {
         }
     }
 
-    // A read must see at least what was committed when it was asked.
-    void read(NodeId id) {
-        if (!cluster_.is_up(id)) {
-            return;
-        }
-        if (const ReadId read = cluster_.read_index(id); read != 0) {
-            open_reads_.push_back({id, read, cluster_.committed().size()});
-        }
-    }
-
-    void confirm_reads() {
-        std::erase_if(open_reads_, [&](const OpenRead& open) {
-            const ReadState* state = cluster_.read(open.node, open.read);
-            if (state != nullptr && state->ok) {
-                REQUIRE(state->read_index >= open.committed);
-            }
-            return state != nullptr;
-        });
-    }
-
     void crash_or_restart(NodeId id) {
         // With snapshots a quorum is up most of the time, so that there is something to miss.
         if (!chance(snapshot_after_ > 0 && cluster_.is_up(id) ? 5 : 25)) {
@@ -163,7 +144,7 @@ class ChaosRun {
         }
         if (cluster_.is_up(id)) {
             cluster_.crash(id, random_.next() % 3);
-            std::erase_if(open_reads_, [&](const OpenRead& open) { return open.node == id; });
+            reads_.forget_those_of(id);
         } else {
             cluster_.restart(id);
         }
@@ -208,21 +189,12 @@ class ChaosRun {
             REQUIRE(cluster_.applied_commands(id).back() == "last");
             REQUIRE(cluster_.core(id).statistics().rejected_messages == 0);
         }
-        for (const OpenRead& open : open_reads_) {
-            const ReadState* state = cluster_.read(open.node, open.read);
-            REQUIRE(state != nullptr);
-            REQUIRE((!state->ok || state->read_index >= open.committed));
-        }
+        reads_.check_all_answered();
     }
 
-    struct OpenRead {
-        NodeId node = 0;
-        ReadId read = 0;
-        Index committed = 0;
-    };
     Random random_;
     CoreCluster cluster_;
-    std::vector<OpenRead> open_reads_;
+    OpenReads reads_{cluster_};
     int writes_ = 0;
     Index snapshot_after_ = 0;  // 0: none are taken
     std::map<NodeId, Index> newest_;

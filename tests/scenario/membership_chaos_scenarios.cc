@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "raft/core/random.h"
+#include "tests/scenario/open_reads.h"
 #include "tests/support/core_cluster.h"
 
 namespace {
@@ -66,7 +67,7 @@ class MembershipRun {
         } else if (dice < 170) {
             write(leader);
         } else if (dice < 185) {
-            read(id);
+            reads_.ask(id);
         } else if (dice < 190) {
             crash_or_restart(id);
         } else if (dice < 205) {
@@ -84,7 +85,7 @@ class MembershipRun {
         } else {
             network();
         }
-        confirm_reads();
+        reads_.check_answered();
     }
 
     void tick(NodeId id) {
@@ -101,36 +102,12 @@ class MembershipRun {
         cluster_.collect(leader);
     }
 
-    // A read must see at least what was committed when it was asked.
-    void read(NodeId id) {
-        if (!cluster_.is_up(id)) {
-            return;
-        }
-        if (const ReadId read = cluster_.read_index(id); read != 0) {
-            open_reads_.push_back({id, read, cluster_.committed().size()});
-        }
-    }
-
-    void confirm_reads() {
-        std::erase_if(open_reads_, [&](const OpenRead& open) {
-            const ReadState* state = cluster_.read(open.node, open.read);
-            if (state != nullptr && state->ok) {
-                REQUIRE(state->read_index >= open.committed);
-            }
-            return state != nullptr;
-        });
-    }
-
-    void forget_reads_of(NodeId id) {
-        std::erase_if(open_reads_, [&](const OpenRead& open) { return open.node == id; });
-    }
-
     void crash_or_restart(NodeId id) {
         if (!cluster_.is_up(id)) {
             cluster_.restart(id);
         } else if (one_in(2)) {
             cluster_.crash(id, random_.next() % 3);
-            forget_reads_of(id);
+            reads_.forget_those_of(id);
         }
     }
 
@@ -253,7 +230,7 @@ class MembershipRun {
         const bool founder = disks_noted_ && id <= founders_;
         cluster_.lose_disk(id, founder && one_in(2));
         lost_.insert(id);
-        forget_reads_of(id);
+        reads_.forget_those_of(id);
         ++counts_.lost_disks;
     }
 
@@ -349,19 +326,14 @@ class MembershipRun {
         }
     }
 
-    struct OpenRead {
-        NodeId node = 0;
-        ReadId read = 0;
-        Index committed = 0;
-    };
     Random random_;
     Counts& counts_;
     CoreCluster cluster_;
+    OpenReads reads_{cluster_};
     bool lossy_;
     NodeId founders_;
     bool disks_noted_;
     std::set<NodeId> lost_;
-    std::vector<OpenRead> open_reads_;
     int writes_ = 0;
 };
 
