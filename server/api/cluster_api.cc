@@ -11,9 +11,9 @@ namespace {
 
 // The id in {"id":N}, or nothing.
 std::optional<std::uint64_t> parse_member(std::string_view body) {
-    std::optional<std::string> twice;
-    const nlohmann::json json = parse_json_body(body, twice);
-    if (!json.is_object() || json.size() != 1 || twice || !json.contains("id") ||
+    std::string fault;
+    const nlohmann::json json = parse_json_body(body, fault);
+    if (!json.is_object() || json.size() != 1 || !json.contains("id") ||
         !json["id"].is_number_unsigned()) {
         return std::nullopt;
     }

@@ -22,14 +22,14 @@ struct NewMember {
 
 // {"id":N,"raft":"HOST:PORT","learner":BOOL}, or what is wrong with it.
 std::optional<std::string> parse_new_member(std::string_view body, NewMember& member) {
-    std::optional<std::string> twice;
-    const nlohmann::json json = parse_json_body(body, twice);
+    std::string fault;
+    const nlohmann::json json = parse_json_body(body, fault);
+    if (!fault.empty()) {
+        return "The body " + fault + ".";
+    }
     if (!json.is_object()) {
         return "The body is {\"id\":N,\"raft\":\"HOST:PORT\"}, and \"learner\":true for one that "
                "is not to vote.";
-    }
-    if (twice) {
-        return "The body has the member " + shown(*twice) + " twice.";
     }
     for (const auto& [key, value] : json.items()) {
         if (key != "id" && key != "raft" && key != "learner") {

@@ -5,6 +5,7 @@
 #include "atomix/multiraft/atomic/value/v1/fsm.pb.h"
 #include "fsm/command.h"
 #include "server/api/idempotency_key.h"
+#include "server/api/json_body.h"
 #include "server/api/value_api.h"
 #include "server/base/percent.h"
 
@@ -41,6 +42,10 @@ bool refuse_input(const HttpRequest& request, Exchange& exchange, seed::AtomicVa
             return false;
         }
         respond_invalid(exchange, "The body is not an AtomicValueInput.");
+        return true;
+    }
+    if (const CheckedJson checked = check_json(request.body); !checked.fault.empty()) {
+        respond_invalid(exchange, "The body " + checked.fault + ".");
         return true;
     }
     const auto status = google::protobuf::util::JsonStringToMessage(

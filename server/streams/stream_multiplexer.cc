@@ -4,10 +4,10 @@
 #include <utility>
 
 #include <google/protobuf/util/json_util.h>
-#include <nlohmann/json.hpp>
 
 #include "cairn/server/v1/stream.pb.h"
 #include "server/api/idempotency_key.h"
+#include "server/api/json_body.h"
 #include "server/api/protobuf_api.h"
 #include "server/api/router.h"
 #include "server/base/duration.h"
@@ -19,19 +19,6 @@ namespace cairn::server {
 namespace {
 
 namespace protobuf_json = google::protobuf::util;
-
-// The id of a JSON message that is wrong in some other way.
-std::optional<std::uint64_t> id_in_json(std::string_view bytes) {
-    const auto message = nlohmann::json::parse(bytes, nullptr, false);
-    if (!message.is_object()) {
-        return std::nullopt;
-    }
-    const auto id = message.find("id");
-    if (id == message.end() || !id->is_number_unsigned()) {
-        return std::nullopt;
-    }
-    return id->get<std::uint64_t>();
-}
 
 // What stands before the members of a message, or before its fields.
 std::string id_prefix(std::uint64_t id, StreamEncoding encoding) {
@@ -146,13 +133,18 @@ bool StreamMultiplexer::parse(std::string_view bytes, v1::ClientMessage& message
         answer_problem(std::nullopt, Code::invalid, "The message is not a ClientMessage.");
         return false;
     }
+    const CheckedJson checked = check_json(bytes);
+    if (!checked.fault.empty()) {
+        answer_problem(checked.id, Code::invalid, "The message " + checked.fault + ".");
+        return false;
+    }
     const auto status = protobuf_json::JsonStringToMessage({bytes.data(), bytes.size()}, &message);
     if (status.ok()) {
         return true;
     }
     constexpr std::size_t reason_bytes_max = 200;
     const std::string reason(status.message().data(), status.message().size());
-    answer_problem(id_in_json(bytes), Code::invalid,
+    answer_problem(checked.id, Code::invalid,
                    "The message is not understood: " + reason.substr(0, reason_bytes_max));
     return false;
 }

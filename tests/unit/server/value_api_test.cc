@@ -446,14 +446,28 @@ TEST_CASE("POST: protobuf JSON") {
 TEST_CASE("POST: what is refused") {
     ApiHarness api;
     const Headers json = {{"Content-Type", "application/json"}};
-    for (const char* body :
-         {"", "{}", "[]", "x", R"({"set":{"value":"a!"}})", R"({"foo":{}})",
-          R"({"set":{"value":"aGk=","foo":1}})", R"({"get":null})",
-          R"({"get":{},"set":{"value":"aGk="}})", R"({"set":{"value":"aGk=","ttl":"0s"}})",
-          R"({"set":{"value":"aGk=","ttl":"-1s"}})", R"({"set":{"value":"aGk=","ttl":"1h"}})",
-          R"({"set":{"value":"aGk=","ttl":"9999999999s"}})",
-          R"({"update":{"value":"aGk=","ttl":"0s"}})",
-          R"({"update":{"value":"aGk=","prevIndex":"-1"}})"}) {
+    for (const char* body : {"",
+                             "{}",
+                             "[]",
+                             "x",
+                             R"({"set":{"value":"a!"}})",
+                             R"({"foo":{}})",
+                             R"({"set":{"value":"aGk=","foo":1}})",
+                             R"({"get":null})",
+                             R"({"get":{},"set":{"value":"aGk="}})",
+                             R"({"set":{"value":"aGk=","ttl":"0s"}})",
+                             R"({"set":{"value":"aGk=","ttl":"-1s"}})",
+                             R"({"set":{"value":"aGk=","ttl":"1h"}})",
+                             R"({"set":{"value":"aGk=","ttl":"9999999999s"}})",
+                             R"({"update":{"value":"aGk=","ttl":"0s"}})",
+                             R"({"update":{"value":"aGk=","prevIndex":"-1"}})",
+                             R"({"set":{"value":"aGk="},"set":{"value":"aGk="}})",
+                             R"({"set":{"value":"aGk=","value":"aGk="}})",
+                             R"({"set":{"value":"aGk=","val\u0075e":""}})",
+                             R"({"update":{"prev_index":"1","prevIndex":"5","value":"aGk="}})",
+                             R"({"update":{"prevIndex":"1","prev_index":"5","value":"aGk="}})",
+                             R"({"set":{"value":'aGk='}})",
+                             R"({set:{"value":"aGk="}})"}) {
         CAPTURE(body);
         CHECK(api.status("POST", "/v1/values/a", json, body) == 400);
         CHECK(api.code() == "INVALID");
