@@ -5,9 +5,11 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <ranges>
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "raft/base/crc32c.h"
@@ -17,6 +19,7 @@ namespace cairn::raft {
 namespace {
 
 constexpr std::string_view identity_name = "identity";
+constexpr std::string_view lock_name = "lock";
 constexpr std::string_view first_word = "cairn-identity";
 constexpr std::string_view format_version = "2";
 constexpr std::string_view crc_word = "crc32c ";
@@ -97,6 +100,32 @@ bool is_plain(std::string_view address) {
         }
     }
     return !address.empty();
+}
+
+// What create_directories() is going to make, the outermost first.
+std::vector<std::string> missing_directories(FileSystem& files, const std::string& path) {
+    std::vector<std::string> missing;
+    for (std::size_t end = 0; end != std::string::npos;) {
+        end = path.find('/', end + 1);
+        std::string directory = path.substr(0, end);
+        if (const IoResult<bool> exists = files.exists(directory); exists && !*exists) {
+            missing.push_back(std::move(directory));
+        }
+    }
+    return missing;
+}
+
+// Locks the file; empty, or why not. The one whom it belonged to may just have removed it.
+std::string lock_file(int descriptor, const std::string& lock_path, const std::string& path) {
+    const std::string in_use = path + ": another process is using this data directory";
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+        return errno == EWOULDBLOCK ? in_use : lock_path + ": " + std::strerror(errno);
+    }
+    struct stat locked{};
+    struct stat present{};
+    const bool is_there =
+        ::fstat(descriptor, &locked) == 0 && ::stat(lock_path.c_str(), &present) == 0;
+    return is_there && locked.st_ino == present.st_ino ? std::string() : in_use;
 }
 
 }  // namespace
@@ -213,32 +242,53 @@ std::string snapshot_directory_of(const std::string& path) {
     return path + "/snapshot";
 }
 
-DataDirectory::DataDirectory(FileSystem& files, std::string path, int lock_descriptor)
-    : files_(files), path_(std::move(path)), lock_descriptor_(lock_descriptor) {}
+DataDirectory::DataDirectory(FileSystem& files, std::string path, int lock_descriptor,
+                             std::vector<std::string> made)
+    : files_(files),
+      path_(std::move(path)),
+      lock_descriptor_(lock_descriptor),
+      made_(std::move(made)) {}
 
 DataDirectory::~DataDirectory() {
-    // Gives the lock back too. The file stays: removing it would let two processes lock two files.
-    ::close(lock_descriptor_);
+    if (!identity_) {
+        take_away();
+    }
+    ::close(lock_descriptor_);  // gives the lock back, too
+}
+
+// While the lock is held: whoever has the file open and gets it next finds another in its place, or
+// none (lock_file()).
+void DataDirectory::take_away() {
+    const IoResult<std::vector<std::string>> names = files_.list(path_);
+    if (!names || names->size() != 1 || names->front() != lock_name) {
+        return;
+    }
+    ::unlink((path_ + "/" + std::string(lock_name)).c_str());
+    for (const std::string& directory : std::views::reverse(made_)) {
+        ::rmdir(directory.c_str());  // fails where there is something in it, which may be
+    }
 }
 
 std::unique_ptr<DataDirectory> DataDirectory::open(FileSystem& files, const std::string& path,
                                                    std::string& error) {
+    std::vector<std::string> missing = missing_directories(files, path);
     if (const IoResult<void> made = files.create_directories(path); !made) {
         error = path + ": " + made.error().message();
         return nullptr;
     }
-    const std::string lock_path = path + "/lock";
+    const std::string lock_path = path + "/" + std::string(lock_name);
     const int descriptor = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (descriptor < 0) {
         error = lock_path + ": " + std::strerror(errno);
         return nullptr;
     }
-    std::unique_ptr<DataDirectory> directory(new DataDirectory(files, path, descriptor));
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-        error = errno == EWOULDBLOCK ? path + ": another process is using this data directory"
-                                     : lock_path + ": " + std::strerror(errno);
+    error = lock_file(descriptor, lock_path, path);
+    if (!error.empty()) {
+        ::close(descriptor);
         return nullptr;
     }
+    std::unique_ptr<DataDirectory> directory(
+        new DataDirectory(files, path, descriptor, std::move(missing)));
     error = read_identity(files, path, directory->identity_);
     if (!error.empty()) {
         return nullptr;

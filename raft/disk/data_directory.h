@@ -3,8 +3,9 @@
 // Opened at start on the main thread and kept for the process's life. Holds an exclusive flock on
 // DIR/lock. DIR/identity says which node of which cluster the data belongs to and how the cluster
 // began; it is written atomically, before anything else, and a damaged one is an error, never a
-// reason to start afresh. It knows nothing of what is in the write-ahead log (DIR/wal) and the
-// snapshots (DIR/snapshot).
+// reason to start afresh. Of a directory that has become nobody's nothing is left: the lock and
+// what open() made for it go away again. It knows nothing of what is in the write-ahead log
+// (DIR/wal) and the snapshots (DIR/snapshot).
 #pragma once
 
 #include <cstdint>
@@ -85,12 +86,15 @@ class DataDirectory {
     std::string snapshot_directory() const { return snapshot_directory_of(path_); }
 
  private:
-    DataDirectory(FileSystem& files, std::string path, int lock_descriptor);
+    DataDirectory(FileSystem& files, std::string path, int lock_descriptor,
+                  std::vector<std::string> made);
     std::string write(const Identity& identity);
+    void take_away();
 
     FileSystem& files_;
     const std::string path_;
     const int lock_descriptor_;
+    const std::vector<std::string> made_;  // by open(), the outermost first
     std::optional<Identity> identity_;
 };
 

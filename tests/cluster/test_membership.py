@@ -218,6 +218,7 @@ def test_joining_what_can_not_be_joined(make_cluster):
     assert twin.process.wait(20 * harness.slowness) == 2
     twin.process = None
     assert "another address" in twin.log_tail(), twin.log_tail()
+    assert not os.path.exists(twin.data_dir), "something was left"
 
 
 def check_repaired(cluster, node, written):

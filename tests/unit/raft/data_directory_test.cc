@@ -107,6 +107,45 @@ TEST_CASE("data directory: only one may use it") {
     CHECK(open_at(scratch.data(), error) != nullptr);
 }
 
+TEST_CASE("data directory: nothing is left of one that became nobody's") {
+    namespace fs = std::filesystem;
+    const Scratch scratch;
+    const fs::path data = scratch.data();
+    const fs::path parent = data.parent_path();
+    std::string error;
+    SUBCASE("also not above it") {
+        CHECK(open_at(data.string() + "//", error) != nullptr);
+        CHECK_FALSE(fs::exists(parent));
+    }
+    SUBCASE("but what was there before") {
+        fs::create_directory(parent);
+        CHECK(open_at(data, error) != nullptr);
+        CHECK(fs::is_empty(parent));
+        fs::create_directory(data);
+        CHECK(open_at(data, error) != nullptr);
+        CHECK(fs::is_empty(data));
+    }
+    SUBCASE("but what was put there") {
+        auto directory = open_at(data, error);
+        REQUIRE(directory != nullptr);
+        std::ofstream(data / "something") << "x";
+        directory.reset();
+        CHECK(fs::exists(data / "something"));
+        CHECK(fs::exists(data / "lock"));
+    }
+    SUBCASE("but what another process has") {
+        const auto first = open_at(data, error);
+        REQUIRE(first != nullptr);
+        CHECK(open_at(data, error) == nullptr);
+        CHECK(fs::exists(data / "lock"));
+    }
+    SUBCASE("somebody's stays") {
+        CHECK(open_at(data, error)->initialise(sample_identity()) == "");
+        CHECK(fs::exists(data / "identity"));
+        CHECK(fs::exists(data / "lock"));
+    }
+}
+
 TEST_CASE("data directory: a damaged or missing identity is never a reason to start afresh") {
     const Scratch scratch;
     std::string error;

@@ -20,6 +20,7 @@ TEST_CASE("shared lock: excludes a node, not others that look, and makes nothing
     {
         auto node = DataDirectory::open(posix_file_system(), data, error);
         REQUIRE_MESSAGE(node != nullptr, error);
+        REQUIRE(node->initialise({.cluster_id = 1, .node_id = 1}) == "");
         CHECK(SharedLock::acquire(data, error) == nullptr);
         CHECK(error == data + ": a running node is using this data directory");
         node.reset();
