@@ -9,6 +9,7 @@
 #include <boost/asio/write.hpp>
 #include <spdlog/spdlog.h>
 
+#include "raft/peers/listening.h"
 #include "raft/peers/peer_socket.h"
 
 namespace cairn::raft {
@@ -60,7 +61,6 @@ PeerAcceptor::PeerAcceptor(net::io_context& context, const TcpTransportOptions& 
       connections_max_(static_cast<std::size_t>(std::max(options.incoming_connections_max, 0))),
       events_(events),
       receiver_(receiver),
-      context_(context),
       acceptor_(context),
       accept_timer_(context),
       deadline_timer_(context),
@@ -86,51 +86,16 @@ void PeerAcceptor::set_members(std::span<const Member> members, std::span<const 
 }
 
 std::string PeerAcceptor::listen() {
-    error_code parse_error;
-    const net::ip::address address = net::ip::make_address(listen_host_, parse_error);
-    error_code error;
-    if (!parse_error) {
-        error = open_on({address, listen_port_});
-    } else {
-        // Once, at the start: nothing runs yet that could be held up.
-        net::ip::tcp::resolver resolver(context_);
-        const auto flags =
-            net::ip::resolver_base::passive | net::ip::resolver_base::numeric_service;
-        const auto endpoints =
-            resolver.resolve(listen_host_, std::to_string(listen_port_), flags, error);
-        for (const auto& endpoint : endpoints) {
-            error = open_on(endpoint.endpoint());
-            if (!error) {
-                break;
-            }
-        }
+    // Once, at the start: nothing runs yet that could be held up.
+    error_code error = listen_on(listen_host_, listen_port_, acceptor_);
+    if (!error) {
+        port_ = acceptor_.local_endpoint(error).port();
     }
     if (error) {
         return "can't listen on " + address_text(listen_host_, listen_port_) + ": " +
                error.message();
     }
     return {};
-}
-
-error_code PeerAcceptor::open_on(const net::ip::tcp::endpoint& endpoint) {
-    error_code error;
-    if (acceptor_.is_open()) {
-        acceptor_.close(error);
-    }
-    acceptor_.open(endpoint.protocol(), error);
-    if (!error) {
-        acceptor_.set_option(net::socket_base::reuse_address(true), error);
-    }
-    if (!error) {
-        acceptor_.bind(endpoint, error);
-    }
-    if (!error) {
-        acceptor_.listen(net::socket_base::max_listen_connections, error);
-    }
-    if (!error) {
-        port_ = acceptor_.local_endpoint(error).port();
-    }
-    return error;
 }
 
 void PeerAcceptor::start() {

@@ -68,7 +68,6 @@ class PeerAcceptor : public std::enable_shared_from_this<PeerAcceptor> {
     static boost::asio::awaitable<void> receive_frames(std::shared_ptr<PeerAcceptor> self,
                                                        ConnectionPointer connection);
 
-    boost::system::error_code open_on(const boost::asio::ip::tcp::endpoint& endpoint);
     void take(boost::asio::ip::tcp::socket socket);
     void adopt(const ConnectionPointer& connection);
     void remove(const ConnectionPointer& connection);
@@ -93,7 +92,6 @@ class PeerAcceptor : public std::enable_shared_from_this<PeerAcceptor> {
     PeerAcceptorEvents& events_;
     TransportReceiver& receiver_;
 
-    boost::asio::io_context& context_;
     boost::asio::ip::tcp::acceptor acceptor_;
     boost::asio::steady_timer accept_timer_;
     boost::asio::steady_timer deadline_timer_;

@@ -3,8 +3,8 @@
 #include <chrono>
 #include <utility>
 
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/socket_base.hpp>
+#include "raft/peers/listening.h"
+#include "server/base/address.h"
 
 namespace cairn::server {
 namespace {
@@ -12,18 +12,11 @@ namespace {
 constexpr std::chrono::milliseconds pause_after_failure(100);
 
 using boost::system::error_code;
-using net::ip::tcp;
 
 // The peer gave up before it was accepted: nothing to wait for.
 bool concerns_one_peer(const error_code& error) {
     return error == net::error::connection_aborted || error == net::error::connection_reset ||
            error == net::error::interrupted;
-}
-
-std::string failed(const char* what, const std::string& host, std::uint16_t port,
-                   const error_code& error) {
-    return std::string("cannot ") + what + " " + host + " port " + std::to_string(port) + ": " +
-           error.message();
 }
 
 }  // namespace
@@ -32,36 +25,13 @@ HttpListener::HttpListener(const Executor& executor)
     : executor_(executor), acceptor_(executor), pause_(executor) {}
 
 std::string HttpListener::open(const std::string& host, std::uint16_t port) {
-    error_code error;
-    tcp::endpoint endpoint;
-    const net::ip::address address = net::ip::make_address(host, error);
+    error_code error = raft::listen_on(host, port, acceptor_);
     if (!error) {
-        endpoint = {address, port};
-    } else {
-        net::ip::basic_resolver<tcp, Executor> resolver(executor_);
-        const auto found = resolver.resolve(host, std::to_string(port), error);
-        if (error || found.empty()) {
-            return failed("resolve", host, port, error);
-        }
-        endpoint = found.begin()->endpoint();
+        port_ = acceptor_.local_endpoint(error).port();
     }
-    acceptor_.open(endpoint.protocol(), error);
-    if (!error) {
-        acceptor_.set_option(net::socket_base::reuse_address(true), error);
-    }
-    if (!error) {
-        acceptor_.bind(endpoint, error);
-    }
-    if (!error) {
-        acceptor_.listen(net::socket_base::max_listen_connections, error);
-    }
-    const tcp::endpoint bound = error ? tcp::endpoint() : acceptor_.local_endpoint(error);
     if (error) {
-        error_code ignored;  // the first error is the one to tell
-        acceptor_.close(ignored);
-        return failed("listen on", host, port, error);
+        return "can't listen on " + Address{host, port}.text() + ": " + error.message();
     }
-    port_ = bound.port();
     return {};
 }
 

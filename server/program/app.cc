@@ -21,6 +21,7 @@
 #include "server/gateway/gateway_port.h"
 #include "server/log/access_log.h"
 #include "server/log/logging.h"
+#include "server/program/address_check.h"
 #include "server/program/node_data.h"
 #include "server/program/raft_thread.h"
 
@@ -104,7 +105,7 @@ class App {
     ~App();
 
     // Nothing when all is well.
-    std::optional<StartRefusal> open_data() { return node_data_.open(options_); }
+    std::optional<StartRefusal> open_data();
     std::optional<StartRefusal> start();
     void run();
 
@@ -231,6 +232,18 @@ void App::build_gateways(std::uint64_t files_max) {
         gateways_.push_back(std::make_unique<Gateway>(*context, *ports_.back(), options));
         raft_->metrics().add(gateways_.back()->statistics());
     }
+}
+
+// Nothing is written, nobody asked, for a node that can't listen.
+std::optional<StartRefusal> App::open_data() {
+    if (std::optional<StartRefusal> refusal = node_data_.claim(options_)) {
+        return refusal;
+    }
+    if (std::optional<StartRefusal> refusal =
+            refuse_addresses(options_.http, node_data_.listen_address(options_))) {
+        return refusal;
+    }
+    return node_data_.open(options_);
 }
 
 std::optional<StartRefusal> App::start() {

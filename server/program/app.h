@@ -10,8 +10,9 @@
 
 namespace cairn::server {
 
-// Returns the exit status: 0 after a clean end, 2 when the options don't fit the data directory, 1
-// when something else kept it from starting. What is wrong is one line on stderr.
+// Returns the exit status: 0 after a clean end, 2 when the options don't fit the data directory or
+// this machine's addresses, 1 when something else kept it from starting. What is wrong is one line
+// on stderr.
 int serve(const ServeOptions& options);
 
 }  // namespace cairn::server

@@ -47,13 +47,10 @@ std::optional<Address> address_of(const InitialCluster& members, raft::NodeId id
 }  // namespace
 
 std::optional<StartRefusal> NodeData::open(const ServeOptions& options) {
-    std::string error;
-    directory_ = raft::DataDirectory::open(raft::posix_file_system(), options.data_dir, error);
-    if (!directory_) {
-        return StartRefusal{1, error};
-    }
-    if (std::optional<StartRefusal> refusal = settle_identity(options)) {
-        return refusal;
+    if (!directory_->identity()) {
+        if (std::optional<StartRefusal> refusal = found_or_join(options)) {
+            return refusal;
+        }
     }
     std::string damage;
     std::optional<StartRefusal> refusal = open_all(options, damage);
@@ -65,7 +62,7 @@ std::optional<StartRefusal> NodeData::open(const ServeOptions& options) {
     }
     spdlog::error("{}", damage);
     data_ = {};
-    error = directory_->start_afresh(random_number());
+    const std::string error = directory_->start_afresh(random_number());
     if (!error.empty()) {
         return StartRefusal{1, error};
     }
@@ -78,9 +75,14 @@ std::optional<StartRefusal> NodeData::open(const ServeOptions& options) {
 }
 
 // The data directory wins over the flags, unless they speak of another node or another cluster.
-std::optional<StartRefusal> NodeData::settle_identity(const ServeOptions& options) {
+std::optional<StartRefusal> NodeData::claim(const ServeOptions& options) {
+    std::string error;
+    directory_ = raft::DataDirectory::open(raft::posix_file_system(), options.data_dir, error);
+    if (!directory_) {
+        return StartRefusal{1, error};
+    }
     if (!directory_->identity()) {
-        return found_or_join(options);
+        return std::nullopt;
     }
     if (identity().node_id != options.id) {
         return StartRefusal{2, "data directory " + options.data_dir + " belongs to node " +
@@ -233,7 +235,7 @@ raft::Configuration NodeData::founding_configuration() const {
 }
 
 Address NodeData::listen_address(const ServeOptions& options) const {
-    if (options.raft_given) {
+    if (options.raft_given || !directory_->identity()) {
         return options.raft;
     }
     for (const Addresses* known : {&identity().members, &identity().founders}) {

@@ -25,11 +25,16 @@ struct StartRefusal {
 
 class NodeData {
  public:
-    // Opens the directory, asks the cluster to be taken in when that was wished, and reads it all.
+    // Takes the directory for this process, and sees whether it is the node's that is meant. When
+    // nothing more becomes of it nothing has changed on the disk.
+    std::optional<StartRefusal> claim(const ServeOptions& options);
+    // Then asks the cluster to be taken in when that was wished, and reads it all.
     std::optional<StartRefusal> open(const ServeOptions& options);
 
+    // Once it was opened.
     const raft::Identity& identity() const { return *directory_->identity(); }
-    // Where this node's Raft listens, and where others are told to find it.
+    // Where this node's Raft listens, once the directory is claimed, and where others are told to
+    // find it, once it was opened.
     Address listen_address(const ServeOptions& options) const;
     Address advertised_address(const ServeOptions& options) const;
     // The other members, as last heard of.
@@ -39,7 +44,6 @@ class NodeData {
     raft::DataDirectory& directory() { return *directory_; }
 
  private:
-    std::optional<StartRefusal> settle_identity(const ServeOptions& options);
     std::optional<StartRefusal> found_or_join(const ServeOptions& options);
     std::optional<StartRefusal> open_all(const ServeOptions& options, std::string& damage);
     std::optional<StartRefusal> open_snapshots(const ServeOptions& options, std::string& damage);

@@ -223,6 +223,46 @@ def test_a_port_in_use_is_said(make_cluster, directory):
                      *(word for pair in flags.items() for word in pair))
         assert result.returncode == 1, result
         assert result.stderr.count("cairn: ") == 1 and str(taken) in result.stderr, result
+        assert os.listdir(directory) == [], "something was left"
+
+
+def test_an_address_that_is_not_here_is_refused(directory):
+    """Unknown, or another machine's: a first start that is told so pins nothing, and a corrected one founds its cluster."""
+    data = os.path.join(directory, "data")
+    good = {"--http": address(harness.free_port()), "--raft": address(harness.free_port())}
+    for elsewhere in ("no-such-host.invalid:7000", "192.0.2.1:7000", "[2001:db8::1]:7000"):
+        for flag in good:
+            flags = {**good, flag: elsewhere}
+            refused(run("serve", "--data-dir", data, *(word for pair in flags.items() for word in pair)), elsewhere)
+        refused(run("serve", "--data-dir", data, "--http", good["--http"],
+                    "--initial-cluster", f"1={elsewhere},2={address(harness.free_port())}"), elsewhere)
+        assert os.listdir(directory) == [], "something was left"
+    port = int(good["--http"].rpartition(":")[2])
+    with Running("--data-dir", data, "--http", good["--http"], "--raft", good["--raft"]) as node:
+        node.wait_ready(port)
+        assert node.stop() == 0
+    before = content(data)
+    refused(run("serve", "--data-dir", data, "--http", "192.0.2.1:7000", "--raft", good["--raft"]), "192.0.2.1:7000")
+    assert content(data) == before, "something was written"
+
+
+def test_http_and_raft_at_one_place_by_two_names(directory):
+    port = harness.free_port()
+    result = run("serve", "--data-dir", os.path.join(directory, "data"), "--http", address(port), "--raft", f"localhost:{port}")
+    assert result.returncode == 1 and str(port) in result.stderr, result
+    assert os.listdir(directory) == [], "something was left"
+
+
+def test_peers_whose_names_are_unknown_are_waited_for(directory):
+    port = harness.free_port()
+    peers = "2=no-such-host.invalid:7000,3=neither-this.invalid:7000"
+    with Running("--data-dir", os.path.join(directory, "data"), "--http", address(port),
+                 "--initial-cluster", f"1={address(harness.free_port())},{peers}") as node:
+        def lives():
+            assert node.process.poll() is None, f"ended with {node.process.returncode}"
+            return Client(port, 2.0).request("GET", "/livez").status == 200
+        wait_until(lives, 10 * harness.slowness, "answers")
+        assert node.stop() == 0
 
 
 def test_stopping_does_not_wait_for_idle_clients(make_cluster, name):

@@ -47,6 +47,9 @@ struct Rig {
     std::optional<StartRefusal> open() {
         node.reset();
         node = std::make_unique<NodeData>();
+        if (std::optional<StartRefusal> refusal = node->claim(options)) {
+            return refusal;
+        }
         return node->open(options);
     }
     void must_open() {
@@ -214,7 +217,7 @@ TEST_CASE("node data: another node's directory, another cluster's, another list"
     }
     SUBCASE("another process has it") {
         NodeData second;
-        const auto refusal = second.open(rig.options);
+        const auto refusal = second.claim(rig.options);
         REQUIRE(refusal.has_value());
         CHECK(refusal->exit_status == 1);
         CHECK(refusal->reason.find("another process") != std::string::npos);
