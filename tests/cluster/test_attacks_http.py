@@ -110,6 +110,7 @@ BAD_CHUNKS = [
     b"ffffffffffffffff1\r\nhello\r\n0\r\n\r\n", b"5\r\nhelloX\r\n0\r\n\r\n", b"5\nhello\n0\n\n", b"+5\r\nhello\r\n0\r\n\r\n",
     b"0x5\r\nhello\r\n0\r\n\r\n", b"-5\r\nhello\r\n0\r\n\r\n", b" 5\r\nhello\r\n0\r\n\r\n", b"\r\nhello\r\n0\r\n\r\n",
     b"g\r\nhello\r\n0\r\n\r\n", b"5\r\nhello\r0\r\n\r\n", b"5;a\nb\r\nhello\r\n0\r\n\r\n", b"5\r\nhello\r\n0\r\nX\r\n\r\n",
+    b'5;a="\n"\r\nhello\r\n0\r\n\r\n', b'5;a="\0"\r\nhello\r\n0\r\n\r\n', b'5\r\nhello\r\n0;a="\n"\r\n\r\n',
 ]
 
 

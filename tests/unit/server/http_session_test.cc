@@ -165,7 +165,7 @@ TEST_CASE("http session: a chunked body is decoded, whatever its pieces") {
     client.send(with_length("hello world"));
     const std::string chunked =
         put_raw("Transfer-Encoding: chunked\r\n",
-                chunk("hel") + "8;x=y\r\nlo world\r\n0\r\nTrailer: t\r\n\r\n");
+                chunk("hel") + "8;x=y;z=\"\tq\\\"\"\r\nlo world\r\n0;a\r\nTrailer: t\r\n\r\n");
     client.send(chunked + chunked);
     fixture.wait_for_answers(client, 3);
     for (const char c : chunked) {
@@ -181,7 +181,13 @@ TEST_CASE("http session: a chunked body is decoded, whatever its pieces") {
 }
 
 TEST_CASE("http session: a malformed chunk ends the connection") {
-    for (const std::string body : {"zz\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "-1\r\n", "5\nhello\n"}) {
+    using namespace std::string_literals;
+    for (const std::string& body :
+         {"zz\r\n"s, "5\r\nhelloX\r\n0\r\n\r\n"s, "-1\r\n"s, "5\nhello\n"s,
+          // An extension in quotes that another program might see a line's end in.
+          "2;a=\"\nx\"\r\nhi\r\n0\r\n\r\n"s, "2;a=\"\0\"\r\nhi\r\n0\r\n\r\n"s,
+          "2;a=\"\\\n\"\r\nhi\r\n0\r\n\r\n"s, "2\r\nhi\r\n0;x=\"a\nb\"\r\n\r\n"s,
+          "2\r\nhi\r\n0\r\nX: a\nb\r\n\r\n"s}) {
         CAPTURE(body);
         GatewayFixture fixture;
         TestClient client = fixture.connect();
