@@ -52,6 +52,7 @@ HttpSession::HttpSession(std::shared_ptr<GatewayState> gateway, Socket socket)
 
 HttpSession::~HttpSession() {
     operation_->on_done = nullptr;
+    end_wait(Failure::none);
     if (subscription_ && gateway_->hub) {
         gateway_->hub->unsubscribe(*subscription_);
     }
@@ -126,12 +127,12 @@ Task HttpSession::run(std::shared_ptr<HttpSession> self) {
         if (step == Step::operate) {
             if (!is_done && !session.wake_.take()) {
                 if (session.polling_) {
+                    session.is_watched_ = true;
                     spawn(session.gateway_->executor, watch_client(self), "long poll");
                 }
                 co_await session.wake_.wait();
             }
             if (session.closed_) {
-                session.end_wait(Failure::none);
                 co_return;
             }
             session.stop_watching();

@@ -101,8 +101,9 @@ class HttpSession : public Connection {
     bool closed_ = false;
     bool idle_ = false;  // waiting for the first byte of a request
     bool has_answered_ = false;
-    bool finishing_ = false;  // no request is taken any more
-    bool polling_ = false;    // the operation is a long poll, which may be ended
+    bool finishing_ = false;   // no request is taken any more
+    bool polling_ = false;     // the operation is a long poll, which may be ended
+    bool is_watched_ = false;  // by watch_client(), as all before the poll has been sent
 
     InputBuffer input_;
     std::string output_;

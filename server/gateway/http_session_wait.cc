@@ -112,7 +112,9 @@ void HttpSession::end_wait(Failure failure) {
 }
 
 void HttpSession::stop_watching() {
-    if (std::exchange(polling_, false)) {
+    polling_ = false;
+    // Without a watcher there may be an answer that is still being sent.
+    if (std::exchange(is_watched_, false)) {
         error_code ignored;  // there may be nothing to cancel
         socket_.cancel(ignored);
     }

@@ -108,6 +108,26 @@ TEST_CASE("long poll: draining ends it, and none begins any more") {
     fixture.wait_for([&] { return is_done; });
 }
 
+TEST_CASE("long poll: a client that is gone before the answer before it leaves ends it, too") {
+    GatewayFixture fixture;
+    TestClient client = fixture.connect(false);
+    fixture.node.on_submit = [&](Operation& operation) {
+        if (operation.wait_ms != 0) {
+            client.socket().set_option(net::socket_base::linger(true, 0));
+            client.socket().close();
+        } else if (operation.kind == Operation::Kind::get) {
+            PlayedNode::answer(operation, "x");
+        }
+    };
+    client.send(get_a + poll_a);
+    std::vector<std::shared_ptr<Operation>>& asked = fixture.node.operations;
+    fixture.wait_for([&] { return asked.size() >= 2 && fixture.gateway->connection_count() == 0; });
+    REQUIRE(asked.size() == 3);
+    CHECK(asked[2]->kind == Operation::Kind::end_wait);
+    CHECK(asked[2]->ended == asked[1]);
+    CHECK_FALSE(asked[1]->on_done);
+}
+
 TEST_CASE("long poll: the gateway may end while one waits") {
     GatewayFixture fixture;
     TestClient client = fixture.connect();
