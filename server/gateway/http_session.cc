@@ -384,7 +384,8 @@ void HttpSession::submit() {
     operation_->on_done = [this] { wake_.notify(); };
     charge();
     if (gateway_->is_draining()) {
-        operation_->wait_ms = 0;
+        // What is new is answered, else that there is nothing. Without a wait it would be no poll.
+        operation_->wait_ms = std::min(operation_->wait_ms, 1);
     }
     if (waited_.count() > 0 && operation_->kind == Operation::Kind::write) {
         // The time for a request is for all of it; some is left always.
