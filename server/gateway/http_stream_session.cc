@@ -47,6 +47,9 @@ void HttpStreamSession::start(std::shared_ptr<GatewayState> gateway, Socket sock
     auto session = std::make_shared<HttpStreamSession>(std::move(gateway), std::move(socket),
                                                        chunked, std::move(subscription));
     session->begin_body(std::move(response), chunked);
+    if (session->gateway_->draining) {
+        session->drain();  // who was there when that began has been told
+    }
     spawn(executor, read_loop(session), "HTTP stream reader");
     spawn(executor, run(std::move(session)), "HTTP stream");
 }

@@ -27,6 +27,9 @@ void WebSocketSession::start(std::shared_ptr<GatewayState> gateway, Socket socke
     const Executor executor = gateway->executor;
     auto session = std::make_shared<WebSocketSession>(std::move(gateway), std::move(socket),
                                                       std::move(source));
+    if (session->gateway_->draining) {
+        session->drain();  // who was there when that began has been told
+    }
     spawn(executor, run(std::move(session), std::move(handshake)), "WebSocket");
 }
 

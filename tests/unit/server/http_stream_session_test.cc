@@ -426,6 +426,24 @@ TEST_CASE("http stream: draining ends the body with its last chunk") {
     fixture.wait_for([&] { return is_done; });
 }
 
+TEST_CASE("http stream: one that opens while the gateway drains ends at once, in order") {
+    StreamFixture fixture;
+    TestClient client = fixture.connect();
+    client.send(get("/v1/watch/a", event_stream));
+    fixture.wait_for([&] { return fixture.node.opens.size() == 1; });
+    bool is_done = false;
+    fixture.gateway->drain([&] { is_done = true; });
+    fixture.node.opens[0]->applied_index = 7;
+    fixture.node.opens[0]->on_done();
+    fixture.wait_for([&] { return client.has_ended(); });
+    CHECK_FALSE(client.was_reset());
+    CHECK(client.received().find("HTTP/1.1 200 ") == 0);
+    CHECK(parse(client.received()).has_last_chunk);
+    CHECK(fixture.gateway->stream_count() == 0);
+    client.socket().close();
+    fixture.wait_for([&] { return is_done; });
+}
+
 TEST_CASE("http stream: draining doesn't wait for a client that doesn't listen") {
     GatewayOptions options = quick_options();
     options.drain_timeout_ms = 50;

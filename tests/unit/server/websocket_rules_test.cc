@@ -19,13 +19,17 @@ struct RawFixture : GatewayFixture {
         };
     }
 
+    static std::string upgrade_to(const std::string& target) {
+        return "GET " + target +
+               " HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+               "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    }
+
     // Upgraded, and the first message received and forgotten.
     TestClient open(const std::string& target = "/v1/events/a") {
         TestClient client = connect();
-        client.send("GET " + target +
-                    " HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
-                    "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+        client.send(upgrade_to(target));
         wait_for([&] { return client.received().find("\"cursor\":\"7\"}") != std::string::npos; });
         client.received().clear();
         return client;
@@ -51,6 +55,23 @@ struct RawFixture : GatewayFixture {
 };
 
 }  // namespace
+
+TEST_CASE("websocket rules: one that opens while the gateway drains closes with 1001") {
+    RawFixture fixture;
+    fixture.node.on_open = nullptr;
+    TestClient client = fixture.connect();
+    client.send(RawFixture::upgrade_to("/v1/events/a"));
+    fixture.wait_for([&] { return fixture.node.opens.size() == 1; });
+    bool is_done = false;
+    fixture.gateway->drain([&] { is_done = true; });
+    fixture.node.opens[0]->applied_index = 7;
+    fixture.node.opens[0]->on_done();
+    fixture.wait_for([&] { return client.received().find("\r\n\r\n\x88") != std::string::npos; });
+    client.send(client_frame(Opcode::close, "\x03\xe9"));
+    CHECK(fixture.close_code_of(client) == 1001);
+    client.socket().close();
+    fixture.wait_for([&] { return is_done; });
+}
 
 TEST_CASE("websocket rules: a broken frame is told, and the connection ends in order") {
     RawFixture fixture;
