@@ -93,6 +93,7 @@ constexpr AnswerHeaderText answer_header_texts[] = {
      R"({"type":"integer","minimum":1})"},
     {"Allow", "The methods of this path.", R"({"type":"string"})"},
     {"Upgrade", "What this path speaks.", R"({"enum":["websocket"]})"},
+    {"Sec-WebSocket-Version", "And which version of it.", R"({"enum":["13"]})"},
     {"Content-Disposition", "A name for the file.", R"({"type":"string"})"},
     {"Repr-Digest", "CRC-32C of the file (RFC 9530).",
      R"({"type":"string","pattern":"^crc32c=:[A-Za-z0-9+/]{6}==:$"})"},
@@ -249,6 +250,7 @@ Json problem_of(int status) {
         add_answer_header("ETag", Presence::sometimes, result);
     } else if (status == 426) {
         add_answer_header("Upgrade", Presence::always, result);
+        add_answer_header("Sec-WebSocket-Version", Presence::always, result);
     } else if (status == 503 || status == 507) {
         add_answer_header("Retry-After", Presence::always, result);
     }

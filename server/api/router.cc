@@ -43,12 +43,36 @@ bool take_name(std::string_view encoded_name, bool is_prefix, Exchange& exchange
     return false;
 }
 
+constexpr std::string_view websocket_version = "13";  // RFC 6455 has one only
+
+Decision respond_upgrade_required(std::string_view detail, Exchange& exchange) {
+    ProblemExtras extras;
+    extras.status = 426;
+    respond_problem(exchange, Code::invalid, detail, extras);
+    exchange.response.add_header("Upgrade", "websocket");
+    exchange.response.add_header("Sec-WebSocket-Version", websocket_version);
+    return Decision::respond;
+}
+
+// True when the request was answered: it asks for a WebSocket that we don't speak.
+bool refuse_websocket_version(const HttpRequest& request, Exchange& exchange) {
+    if (!request.upgrade_websocket ||
+        request.header("Sec-WebSocket-Version") == websocket_version) {
+        return false;
+    }
+    respond_upgrade_required("Sec-WebSocket-Version must be 13.", exchange);
+    return true;
+}
+
 Decision decide_stream(const HttpRequest& request, Resource resource, std::string_view query,
                        std::string_view encoded_name, Exchange& exchange) {
     if (const auto error = parse_parameters(query, Known::stream, exchange.parameters)) {
         return respond_invalid(exchange, *error);
     }
     if (!take_name(encoded_name, exchange.parameters.is_prefix, exchange)) {
+        return Decision::respond;
+    }
+    if (refuse_websocket_version(request, exchange)) {
         return Decision::respond;
     }
     StreamRequest& stream = exchange.stream;
@@ -74,10 +98,9 @@ Decision decide_multiplexed(const HttpRequest& request, std::string_view query,
         return respond_invalid(exchange, *error);
     }
     if (!request.upgrade_websocket) {
-        ProblemExtras extras;
-        extras.status = 426;
-        respond_problem(exchange, Code::invalid, "This is a WebSocket.", extras);
-        exchange.response.add_header("Upgrade", "websocket");
+        return respond_upgrade_required("This is a WebSocket.", exchange);
+    }
+    if (refuse_websocket_version(request, exchange)) {
         return Decision::respond;
     }
     exchange.is_multiplexed = true;

@@ -76,9 +76,9 @@ net::awaitable<bool, Executor> HttpSession::become_stream(HttpSession& session) 
 
 void HttpSession::become_websocket(std::unique_ptr<StreamSource> source) {
     auto handshake = std::make_unique<WebSocketHandshake>();
-    handshake->head = input_.view();
+    handshake->key = head_.request.header("Sec-WebSocket-Key");
+    handshake->subprotocol = choose_subprotocol(head_.request).name;
     handshake->headers = std::move(exchange_.response.headers);
-    handshake->gate = gateway_->options.gate;
     WebSocketSession::start(gateway_, std::move(socket_), std::move(handshake), std::move(source));
 }
 

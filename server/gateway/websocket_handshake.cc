@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
-#include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/message.hpp>
 #include <boost/beast/websocket/stream.hpp>
 
 #include "server/base/optional_whitespace.h"
@@ -51,34 +50,30 @@ Subprotocol choose_subprotocol(const HttpRequest& request) {
 
 net::awaitable<bool, Executor> accept_websocket(Socket& socket,
                                                 std::unique_ptr<WebSocketHandshake> handshake) {
-    http::request_parser<http::empty_body> parser;
-    parser.header_limit(static_cast<std::uint32_t>(handshake->head.size()) + 1);
-    boost::system::error_code parse_error;
-    parser.put(net::buffer(handshake->head), parse_error);
-    RequestHead checked;
-    const bool refused = check_head(handshake->head, handshake->gate, checked).has_value();
-    if (parse_error || refused) {
-        spdlog::error("a WebSocket upgrade passed the gate but not the parser: {}",
-                      parse_error.message());
-        co_return false;
-    }
-    const Subprotocol subprotocol = choose_subprotocol(checked.request);
+    // What was checked, in the form that Beast looks for: of several Connection fields it reads
+    // one.
+    http::request<http::empty_body> request(http::verb::get, "/", 11);
+    request.set(http::field::host, "localhost");
+    request.set(http::field::connection, "Upgrade");
+    request.set(http::field::upgrade, "websocket");
+    request.set(http::field::sec_websocket_version, "13");
+    request.set(http::field::sec_websocket_key, handshake->key);
     // Without permessage-deflate.
     websocket::stream<Socket&, false> stream(socket);
-    stream.set_option(websocket::stream_base::decorator(
-        [subprotocol, &handshake](websocket::response_type& response) {
+    stream.set_option(
+        websocket::stream_base::decorator([&handshake](websocket::response_type& response) {
             for (const auto& [name, value] : handshake->headers) {
                 response.insert(boost::beast::string_view(name.data(), name.size()), value);
             }
             // Without one Beast would name itself.
             response.set(http::field::server, "cairn");
-            if (!subprotocol.name.empty()) {
-                response.set(
-                    http::field::sec_websocket_protocol,
-                    boost::beast::string_view(subprotocol.name.data(), subprotocol.name.size()));
+            const std::string_view subprotocol = handshake->subprotocol;
+            if (!subprotocol.empty()) {
+                response.set(http::field::sec_websocket_protocol,
+                             boost::beast::string_view(subprotocol.data(), subprotocol.size()));
             }
         }));
-    const auto [error] = co_await stream.async_accept(parser.get(), token);
+    const auto [error] = co_await stream.async_accept(request, token);
     co_return !error;
 }
 

@@ -1,11 +1,11 @@
 // The handshake of a WebSocket, by Beast; what comes after it is ours (websocket_session.h).
 //
 // Owned by the session's coroutine on the gateway thread. The gate has accepted the request, the
-// router has checked Host and Origin, and nothing has been received behind it. Sets no deadline.
+// router has checked Host, Origin and version, and nothing has been received behind it. So nothing
+// is refused here, it can only be that the answer doesn't leave. Sets no deadline.
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,7 +13,6 @@
 
 #include "server/base/coroutine.h"
 #include "server/http/http_types.h"
-#include "server/http/request_gate.h"
 #include "server/streams/stream_message.h"
 
 namespace cairn::server {
@@ -28,9 +27,9 @@ struct Subprotocol {
 Subprotocol choose_subprotocol(const HttpRequest& request);
 
 struct WebSocketHandshake {
-    std::string head;                                               // of the request
+    std::string key;                                                // of the client
+    std::string_view subprotocol;                                   // empty: none
     std::vector<std::pair<std::string_view, std::string>> headers;  // for the answer
-    GateLimits gate;
 };
 
 // Whether the client has got its answer and the socket is a WebSocket now.

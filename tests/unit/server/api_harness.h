@@ -48,6 +48,9 @@ class ApiHarness {
         request.headers.insert(request.headers.end(), headers.begin(), headers.end());
         request.body = body;
         request.upgrade_websocket = upgrade_websocket;
+        if (upgrade_websocket) {
+            request.headers.emplace_back("Sec-WebSocket-Version", "13");
+        }
         decision = decide(request, options, operation, exchange);
         const bool operates = decision == Decision::operate;
         if (operates) {

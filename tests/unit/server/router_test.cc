@@ -267,6 +267,7 @@ TEST_CASE("router: hosts and origins") {
             request.headers.emplace_back("Origin", origin);
         }
         request.upgrade_websocket = target.find("watch") != std::string_view::npos;
+        request.headers.emplace_back("Sec-WebSocket-Version", "13");
         const auto decision = decide(request, api.options, api.operation, api.exchange);
         return decision == Decision::respond ? api.exchange.response.status : 0;
     };

@@ -56,6 +56,38 @@ struct RawFixture : GatewayFixture {
 
 }  // namespace
 
+TEST_CASE("websocket rules: another version is told which one is spoken, as any problem is") {
+    RawFixture fixture;
+    for (const std::string target : {"/v1/events/a", "/v1/stream"}) {
+        for (const std::string version : {"Sec-WebSocket-Version: 12\r\n", ""}) {
+            CAPTURE(version);
+            TestClient client = fixture.connect();
+            std::string request = RawFixture::upgrade_to(target);
+            const std::string spoken = "Sec-WebSocket-Version: 13\r\n";
+            client.send(request.replace(request.find(spoken), spoken.size(), version));
+            Answer answer = fixture.wait_for_answer(client);
+            CHECK(answer.status == 426);
+            CHECK(answer.headers["sec-websocket-version"] == "13");
+            CHECK(answer.headers["upgrade"] == "websocket");
+            CHECK(answer.headers["content-type"] == "application/problem+json");
+            client.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            CHECK(fixture.wait_for_answers(client, 2)[1].status == 200);
+        }
+    }
+}
+
+TEST_CASE("websocket rules: Connection and Upgrade are lists, also in several lines") {
+    RawFixture fixture;
+    TestClient client = fixture.connect();
+    std::string request = RawFixture::upgrade_to("/v1/events/a");
+    request.insert(request.find("Connection:"), "Connection: keep-alive\r\nUpgrade: h2c\r\n");
+    client.send(request);
+    fixture.wait_for([&] { return client.received().find("\r\n\r\n") != std::string::npos; });
+    CHECK(client.received().find("HTTP/1.1 101 ") == 0);
+    CHECK(client.received().find("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n") !=
+          std::string::npos);
+}
+
 TEST_CASE("websocket rules: one that opens while the gateway drains closes with 1001") {
     RawFixture fixture;
     fixture.node.on_open = nullptr;
