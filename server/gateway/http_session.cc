@@ -248,8 +248,6 @@ HttpSession::Step HttpSession::advance() {
         } else if (wants_working_room()) {
             return Step::enter;
         } else {
-            received_ns_ = system_clock().steady_ns();
-            trace_ = trace_of(head_.request);
             switch (decide(head_.request, gateway_->options.api, *operation_, exchange_)) {
                 case Decision::respond:
                     respond(nullptr);
@@ -347,6 +345,8 @@ bool HttpSession::take_body() {
     }
     head_.request.body = chunked_body_ ? std::string_view(chunked_body_->body())
                                        : input_.view().substr(head_bytes_, body_bytes_);
+    received_ns_ = system_clock().steady_ns();
+    trace_ = trace_of(head_.request);
     stage_ = Stage::ready;
     return true;
 }
@@ -468,6 +468,7 @@ void HttpSession::end_request() {
     head_bytes_ = body_bytes_ = scanned_bytes_ = received_bytes_ = 0;
     chunked_body_.reset();
     exchange_.cors.reset();  // until the next head says whose page it is
+    trace_ = {};             // as it was sent: the buffer may move
     leave_rooms();
     stage_ = Stage::head;
     stage_is_timed_ = false;

@@ -123,7 +123,7 @@ class HttpSession : public Connection {
     bool stage_is_timed_ = false;
     std::int64_t received_ns_ = 0;  // when the request was complete, by the replica's clock
     std::int64_t answered_ns_ = 0;
-    RequestTrace trace_;           // of the request that is being answered
+    RequestTrace trace_;           // of the complete request, until it is answered
     std::string remote_;           // once it was asked for
     bool wants_continue_ = false;  // 100 Continue, before the body
     bool head_is_stale_ = false;   // the buffer has moved since the head was parsed

@@ -287,4 +287,29 @@ TEST_CASE("large bodies: those who can't wait, or wait for too long, are told") 
     CHECK(fixture.wait_for_answer(last).status == 201);
 }
 
+TEST_CASE("large bodies: one that finds no room is answered by its own name") {
+    GatewayOptions options = narrow_options(false);
+    options.large_bodies_waiting_max = 0;
+    GatewayFixture fixture(options);
+    const std::string body(large, 'x');
+    TestClient first = fixture.connect();
+    first.send_all(put_head(large) + body);
+    fixture.wait_for([&] { return fixture.node.operations.size() == 1; });
+    fixture.node.on_submit = [](Operation& operation) { PlayedNode::answer(operation, "x"); };
+    const std::string named = "X-Request-Id: the-one-before\r\n\r\n";
+    TestClient client = fixture.connect();
+    client.send(get_a.substr(0, get_a.size() - 2) + named);
+    Answer answer = fixture.wait_for_answer(client);
+    CHECK(answer.headers.at("x-request-id") == "the-one-before");
+    // The buffer moves for so large a body.
+    client.send_all(put_head(large) + body);
+    answer = fixture.wait_for_answers(client, 2).back();
+    CHECK(answer.status == 503);
+    CHECK(answer.headers.count("x-request-id") == 0);
+    client.send_all(put_head(large, "X-Request-Id: this-one\r\n") + body);
+    answer = fixture.wait_for_answers(client, 3).back();
+    CHECK(answer.status == 503);
+    CHECK(answer.headers.at("x-request-id") == "this-one");
+}
+
 }  // namespace cairn::server
