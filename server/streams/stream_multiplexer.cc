@@ -321,7 +321,8 @@ std::optional<OutgoingFrame> StreamMultiplexer::take_from(std::uint64_t id, Chan
     Subscription& subscription = *channel.subscription;
     SharedMessage message = subscription.next();
     if (message) {
-        if (subscription.has_next()) {
+        // One that ended while it owed this message doesn't say so again.
+        if (subscription.has_next() || subscription.state() != Subscription::State::open) {
             channel.is_ready = true;
             ready_.push_back(id);
         }

@@ -331,6 +331,28 @@ TEST_CASE("multiplexer: a subscription that is too slow ends alone, with its cur
     CHECK(socket.hub.size() == 1);
 }
 
+TEST_CASE("multiplexer: a subscription that ends while it owes values gives those, then says so") {
+    Played socket;
+    for (const char* name : {"a/1", "a/2", "a/3"}) {
+        std::string command;
+        fsm::encode_set(name, "v", std::nullopt, false, command);
+        socket.backend.machine.apply(socket.backend.machine.applied_index() + 1, 1, command,
+                                     socket.backend.events);
+    }
+    socket.backend.events.clear();
+    socket.say(R"({"id":1,"subscribe":{"name":"a/","prefix":true,"kind":"watch"}})");
+    auto batch = std::make_shared<EventBatch>();
+    batch->applied_index = 3;
+    batch->history_lost = true;
+    socket.backend.listener->on_events(batch);
+    const std::vector<json> told = socket.take();
+    REQUIRE(told.size() == 4);
+    CHECK(told[2].at("name") == "a/3");
+    CHECK(code_of(told[3]) == "OVERLOADED");
+    CHECK(told[3].at("cursor") == "3");
+    CHECK(socket.hub.size() == 0);
+}
+
 TEST_CASE("multiplexer: a stream that can't be opened is a problem under its id") {
     Played socket;
     socket.backend.failure = Failure::no_leader;
