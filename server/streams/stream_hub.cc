@@ -1,6 +1,7 @@
 #include "server/streams/stream_hub.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace cairn::server {
@@ -77,7 +78,7 @@ void StreamHub::opened(Subscription& subscription, StreamOpen& answer) {
     entry.topic = &add_reader(subscription);
     count_open(subscription, true);
     subscription.start(answer);
-    relieve();
+    relieve(&subscription);
 }
 
 void StreamHub::unsubscribe(Subscription& subscription) {
@@ -183,22 +184,24 @@ void StreamHub::schedule_turn() {
     }
 }
 
-// Those who keep the most go first; with some room to spare, so that this is rare. Where that
-// doesn't help, since all keep the same, it is tried again when there is more, or at the next tick.
-void StreamHub::relieve() {
+// Those who keep the most go first, and of equals the newest; with some room to spare, so that this
+// is rare. Where that doesn't help, since all keep the same, it is tried again when there is more,
+// or at the next tick.
+void StreamHub::relieve(const Subscription* newest) {
     const raft::Counter& queued = statistics_.queued_bytes;
     if (queued.value() <= relieve_above_) {
         return;
     }
-    std::vector<std::pair<std::size_t, Subscription*>> readers;
+    std::vector<std::tuple<std::size_t, bool, Subscription*>> readers;
     for (const auto& [subscription, entry] : subscriptions_) {
         if (subscription->has_next()) {
-            readers.emplace_back(subscription->queued_bytes(), subscription);
+            readers.emplace_back(subscription->queued_bytes(), subscription == newest,
+                                 subscription);
         }
     }
     std::sort(readers.begin(), readers.end(), std::greater<>());
     const std::size_t margin = limits_.queued_bytes_max / 8;
-    for (const auto& [bytes, reader] : readers) {
+    for (const auto& [bytes, is_newest, reader] : readers) {
         if (queued.value() <= limits_.queued_bytes_max - margin) {
             break;
         }

@@ -70,7 +70,7 @@ class StreamHub : public EventListener {
     void remove_reader(Subscription& subscription, Topic& topic);
     void count_open(const Subscription& subscription, bool opened);
     void put(const EventBatch& batch, const fsm::Event& event);
-    void relieve();
+    void relieve(const Subscription* newest = nullptr);
     void schedule_turn();
     void tell_quiet();
     void tell_if_quiet(Subscription& subscription, const Entry& entry,

@@ -36,7 +36,7 @@ std::optional<OutgoingFrame> SingleStream::take() {
 }
 
 std::optional<CloseReason> SingleStream::end_reason() const {
-    if (subscription_->state() != Subscription::State::overflowed) {
+    if (subscription_->state() == Subscription::State::open) {
         return std::nullopt;
     }
     std::string text = subscription_->history_lost() ? "history lost" : "too slow";

@@ -227,8 +227,16 @@ void Subscription::lose_history() {
 }
 
 void Subscription::give_up() {
-    if (state_ == State::overflowed && owed_.size() - owed_taken_ <= 1) {
+    const std::size_t left = owed_.size() - owed_taken_;
+    if (state_ == State::overflowed && left <= 1) {
         return;  // it has nothing more to give
+    }
+    if (left > 1 && first_present_ < owed_.size()) {
+        statistics_.overflowed.add();
+        forget_owed();
+        clear_queue();
+        fail(Failure::overloaded);
+        return;
     }
     if (owed_taken_ < owed_.size()) {
         std::vector<Owed> next;

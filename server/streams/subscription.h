@@ -7,7 +7,8 @@
 // always a first message, which says that the subscription stands.
 // The queue is bounded. A watch keeps only the newest value per name; a queue that overflows all
 // the same is emptied, and the subscription ends as `overflowed` once what it owes is taken. When
-// all subscriptions together keep too much, the hub makes those give up that keep the most.
+// all subscriptions together keep too much, the hub makes those give up that keep the most; also
+// one that has just been opened.
 //
 // What the opening owes is rendered when it is taken, so that it shares its bytes with the state
 // machine and the history, and counts once they have dropped them; what happens later is rendered
@@ -56,7 +57,7 @@ class Subscription {
     enum class State : std::uint8_t {
         opening,
         open,
-        failed,  // the backend couldn't open it: failure()
+        failed,  // it couldn't be opened, or what it owes be kept: failure(), and nothing more
         // What is still owed is the last of it: go on with a new one from cursor(). The reader is
         // too slow, or this was only a part of the replay (StreamRequest::in_parts).
         overflowed,
@@ -93,7 +94,9 @@ class Subscription {
     void fail(Failure failure);
     // Events that this stream was to tell are missing: it ends as one that overflowed does.
     void lose_history();
-    // Ends it as one that overflowed; of what it owes one message stays, so that it gets on.
+    // Ends it as one that overflowed; of what it owes one message stays, so that it gets on. But
+    // who goes on after some of many present values is owed all of them again: one that owes those
+    // fails.
     void give_up();
     // What it costs to keep what waits for it, and the messages.
     std::size_t queued_bytes() const { return own_bytes_ + queue_bytes_ + kept_bytes_; }

@@ -372,6 +372,36 @@ TEST_CASE("http stream: a body that can't go on ends cleanly") {
     fixture.wait_for_nobody();
 }
 
+TEST_CASE("http stream: more present values than are kept are refused, and end a stream in a gap") {
+    GatewayOptions options = quick_options();
+    options.streams.queued_bytes_max = 100'000;
+    StreamFixture fixture(options);
+    fixture.open_at_once();
+    TestClient client = fixture.open(get("/v1/events/a?prefix=true"));
+    fixture.wait_for_messages(client, 1);
+    fixture.node.on_open = [](StreamOpen& open) {
+        open.gap = open.after_index.has_value();
+        open.applied_index = 9000;
+        for (fsm::Index index = 1; index <= 2000; ++index) {
+            open.present.push_back({"a" + std::to_string(index), value_of("z", index)});
+        }
+        open.on_done();
+    };
+    auto batch = std::make_shared<EventBatch>();
+    batch->history_lost = true;
+    batch->applied_index = 9000;
+    fixture.node.listener->on_events(batch);
+    fixture.wait_for([&] { return client.has_ended(); });
+    CHECK(parse(client.received()).has_last_chunk);
+    CHECK(fixture.node.opens.size() == 2);
+    client.socket().close();
+    TestClient next = fixture.connect();
+    next.send(get("/v1/watch/a?prefix=true"));
+    CHECK(fixture.wait_for_answer(next).status == 503);
+    next.socket().close();
+    fixture.wait_for_nobody();
+}
+
 TEST_CASE("http stream: a slow reader of a watch misses values, but not the last one") {
     StreamFixture fixture;
     fixture.open_at_once();
