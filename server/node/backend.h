@@ -185,6 +185,8 @@ struct EventBatch {
 struct StreamOpen {
     std::string name;
     bool prefix = false;
+    // One that begins is told what is selected now; one that resumes in a gap always is.
+    bool wants_present = false;
     // Resume after this place in the history; none: from now.
     std::optional<std::uint64_t> after_index;
     // How many events of the entry after_index were seen; all of them when it is UINT32_MAX.

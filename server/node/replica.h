@@ -188,7 +188,7 @@ class Replica final : public raft::NodeHandler, public raft::TransportReceiver {
     bool clock_pending_ = false;
     std::vector<fsm::Event> events_;
     std::vector<Read> ready_reads_;
-    std::size_t looked_at_ = 0;              // in this turn, to make lists of the past
+    std::size_t looked_at_ = 0;              // in this turn: see serve_reads()
     std::vector<std::string> polled_names_;  // that have changed in this turn
     std::vector<LongPoll> taken_polls_;
     bool polls_are_stale_ = false;  // the state was replaced: any may have changed

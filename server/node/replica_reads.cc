@@ -12,8 +12,8 @@ namespace cairn::server {
 namespace {
 
 constexpr std::int64_t ns_per_ms = 1'000'000;
-// What lists of the past may cost one turn, in values and events looked at: a few milliseconds. The
-// last may go beyond it; more wait for the next turn.
+// What lists of the past and openings of streams may cost one turn, in values and events looked at
+// or owed: a few milliseconds. The last may go beyond it; more wait for the next turn.
 constexpr std::size_t looked_at_max = 20'000;
 
 }  // namespace
@@ -72,10 +72,14 @@ void Replica::serve_reads() {
     reads_.take_ready(state_machine_.applied_index(), ready_reads_);
     looked_at_ = 0;
     for (Read& read : ready_reads_) {
-        const bool is_past = read.operation && read.operation->at_index != 0;
-        if (!is_past || looked_at_ < looked_at_max) {
+        lacks_everything_ = lacks_everything_ && !read.linearizable;
+        const bool may_be_long = read.open || read.operation->at_index != 0;
+        if (!may_be_long || looked_at_ < looked_at_max) {
             serve(read);
-        } else if (reads_.submit(read)) {
+            continue;
+        }
+        read.linearizable = false;  // it has been confirmed
+        if (reads_.submit(read)) {
             request_turn_();
         } else {
             fail_read(read, Failure::overloaded);
@@ -85,10 +89,10 @@ void Replica::serve_reads() {
 }
 
 void Replica::serve(Read& read) {
-    lacks_everything_ = lacks_everything_ && !read.linearizable;
     if (read.open) {
         add_listener(*read.port);
         answer_open(*read.open);
+        looked_at_ += read.open->present.size() + read.open->replay.size();
         read.port->opened(std::move(read.open));
         return;
     }
@@ -227,6 +231,8 @@ void Replica::answer_open(StreamOpen& open) {
         if (!open.gap) {
             return;
         }
+    } else if (!open.wants_present) {
+        return;
     }
     if (open.prefix) {
         bool more = false;

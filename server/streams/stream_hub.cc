@@ -53,6 +53,7 @@ std::shared_ptr<Subscription> StreamHub::subscribe(StreamRequest request) {
     auto open = std::make_shared<StreamOpen>();
     open->name = request.name;
     open->prefix = request.prefix;
+    open->wants_present = request.kind == StreamRequest::Kind::watch;
     if (request.cursor) {
         open->after_index = request.cursor->index;
         open->after_position = request.cursor->position;

@@ -92,6 +92,7 @@ struct Rig {
         auto stream = std::make_shared<StreamOpen>();
         stream->name = name;
         stream->prefix = name.empty();
+        stream->wants_present = true;
         stream->after_index = after_index;
         stream->after_position = after_position;
         replica.open_stream(stream, port);

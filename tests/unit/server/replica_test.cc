@@ -302,6 +302,45 @@ TEST_CASE("replica: a stream begins with what is, or goes on where it was, or le
     CHECK(behind->present.size() == 4);
 }
 
+TEST_CASE("replica: openings that list many values take turns; one that tells none lists none") {
+    Rig rig;
+    for (int i = 0; i < 15'000; ++i) {
+        rig.replica.submit(make_write(set_command("a/" + std::to_string(i), "1")), rig.port);
+    }
+    rig.settle();
+    std::vector<std::shared_ptr<StreamOpen>> opens;
+    const auto open = [&](bool wants_present) {
+        auto stream = std::make_shared<StreamOpen>();
+        stream->name = "a/";
+        stream->prefix = true;
+        stream->wants_present = wants_present;
+        rig.replica.open_stream(stream, rig.port);
+        opens.push_back(std::move(stream));
+    };
+    for (int i = 0; i < 5; ++i) {
+        open(true);
+    }
+    rig.turn_wanted = false;
+    std::size_t answered = 0;
+    while (answered < 5) {
+        rig.replica.turn();
+        CHECK(rig.port.opens.size() - answered <= 2);
+        answered = rig.port.opens.size();
+        REQUIRE((answered == 5 || std::exchange(rig.turn_wanted, false)));
+    }
+    CHECK(rig.port.opens == opens);
+    for (const auto& stream : opens) {
+        CHECK(stream->present.size() == 15'000);
+    }
+    for (int i = 0; i < 5; ++i) {
+        open(false);
+    }
+    rig.replica.turn();
+    CHECK(rig.port.opens.size() == 10);
+    CHECK(opens.back()->failure == Failure::none);
+    CHECK(opens.back()->present.empty());
+}
+
 TEST_CASE("replica: a stream of a value that nobody touched knows no gap, however old the cursor") {
     fsm::HistoryOptions history;
     history.events_max = 2;

@@ -439,6 +439,16 @@ TEST_CASE("stream hub: a quiet stream says how far it has come") {
     CHECK(watch->has_next());
 }
 
+TEST_CASE("stream hub: only a watch that begins wants the present values") {
+    Bench bench;
+    const auto wants_present = [&](Kind kind, std::optional<fsm::Cursor> cursor) {
+        bench.subscribe(kind, "a/", true, cursor);
+        return bench.backend.opens.back()->wants_present;
+    };
+    CHECK(wants_present(Kind::watch, std::nullopt));
+    CHECK_FALSE(wants_present(Kind::events, std::nullopt));
+}
+
 TEST_CASE("stream hub: a failed opening is told, and costs nothing later") {
     Bench bench;
     const auto watch = bench.subscribe(Kind::watch, "a");
