@@ -44,7 +44,7 @@ constexpr ParameterText parameter_texts[] = {
      R"({"type":"string"})"},
     {Known::known_index, "after", "Long poll: answers as soon as the value's index is another.",
      R"({"$ref":"#/components/schemas/Index"})"},
-    {Known::wait, "wait", "How long a long poll waits, up to 60s; 30s unless said.",
+    {Known::wait, "wait", "How long a long poll waits, up to 60s; as `timeout` unless said.",
      R"({"$ref":"#/components/schemas/Duration"})"},
     {Known::at_index, "at_index", "The state at this index: `index` of the first page.",
      R"({"type":"integer","minimum":1})"},

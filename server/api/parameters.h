@@ -58,7 +58,6 @@ struct Parameters {
 constexpr std::size_t list_limit_max = 1000;
 constexpr int timeout_ms_max = 60'000;
 constexpr int wait_ms_max = 60'000;
-constexpr int wait_ms_default = 30'000;
 
 // Parses the query of a route that knows `known`. None when all is well; else a sentence for
 // people.

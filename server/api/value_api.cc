@@ -167,7 +167,7 @@ Decision decide_get(const HttpRequest& request, std::string_view query, const Ap
     if (const auto known_index = exchange.parameters.known_index) {
         const int wait_ms = exchange.parameters.wait_ms;
         operation.known_index = *known_index;
-        operation.wait_ms = wait_ms != 0 ? wait_ms : wait_ms_default;
+        operation.wait_ms = wait_ms != 0 ? wait_ms : operation.timeout_ms;
     }
     return Decision::operate;
 }

@@ -68,7 +68,9 @@ TEST_CASE("GET with after: a long poll") {
         CHECK(api.header("Cairn-Consistency") == "linearizable");
         CHECK(api.exchange.response.body.empty());
         CHECK(api.status("HEAD", path + after) == 304);
-        CHECK(api.operation.wait_ms == wait_ms_default);
+        CHECK(api.operation.wait_ms == api.options.default_timeout_ms);
+        CHECK(api.status("GET", path + after + "&timeout=2s") == 304);
+        CHECK(api.operation.wait_ms == 2000);
         CHECK(api.status("GET", path + after + "&wait=60s") == 304);
         CHECK(api.status("GET", path + "?after=0") == 200);
         CHECK(api.status("GET", path + "?after=0&wait=1s") == 200);
