@@ -45,6 +45,9 @@ void begin_operation(const Exchange& exchange, const ApiOptions& options, Operat
     operation.after = exchange.parameters.after;
     operation.limit = exchange.parameters.limit;
     operation.consistency = exchange.parameters.consistency;
+    if (operation.consistency == Consistency::lease && !options.lease_reads) {
+        operation.consistency = Consistency::linearizable;  // more than was asked for
+    }
     operation.min_index = exchange.parameters.min_index;
     operation.at_index = exchange.parameters.at_index;
     operation.too_old = false;

@@ -27,7 +27,7 @@ namespace cairn::server {
 struct ApiOptions {
     std::size_t max_value_bytes = std::size_t{1} << 20;
     int default_timeout_ms = 5000;
-    bool lease_reads = false;  // consistency=lease may be asked for
+    bool lease_reads = false;  // else consistency=lease is linearizable
     // Host names by which this node may be called, beside localhost and IP addresses.
     std::vector<std::string> allowed_hosts;
     AllowedOrigins origins;  // beside the node's own

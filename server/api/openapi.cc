@@ -27,7 +27,8 @@ constexpr ParameterText parameter_texts[] = {
     {Known::consistency, "consistency", "local: this node's own state, without asking anybody.",
      R"({"enum":["linearizable","local"]})"},
     {Known::lease, "consistency",
-     "local: this node's own state. lease: where it is enabled, without asking a majority.",
+     "local: this node's own state. lease: without asking a majority; linearizable where that is "
+     "not enabled.",
      R"({"enum":["linearizable","local","lease"]})"},
     {Known::min_index, "min_index", "Waits until the node has applied this index.",
      R"({"$ref":"#/components/schemas/Index"})"},

@@ -79,8 +79,7 @@ Error parse_consistency(const QueryParameter& parameter, std::uint32_t known, Pa
         out.consistency = Consistency::local;
     } else if (parameter.value == "lease") {
         if ((known & Known::lease) == 0) {
-            return "consistency=lease is not enabled here; --lease-reads allows it for values and "
-                   "lists.";
+            return "consistency=lease is for values and lists only.";
         }
         out.consistency = Consistency::lease;
     } else {

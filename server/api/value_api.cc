@@ -45,10 +45,6 @@ bool refuse_if_none_match(const HttpRequest& request, Exchange& exchange) {
     return false;
 }
 
-std::uint32_t lease_bit(const ApiOptions& options) {
-    return options.lease_reads ? Known::lease : 0;
-}
-
 bool has_if_none_match(const Exchange& exchange) {
     return exchange.if_none_match.kind != IfNoneMatch::Kind::absent;
 }
@@ -154,7 +150,7 @@ bool has_foreign_coding(const HttpRequest& request) {
 
 Decision decide_get(const HttpRequest& request, std::string_view query, const ApiOptions& options,
                     Operation& operation, Exchange& exchange) {
-    if (const auto error = parse_parameters(query, Known::read | Known::poll | lease_bit(options),
+    if (const auto error = parse_parameters(query, Known::read | Known::poll | Known::lease,
                                             exchange.parameters)) {
         return respond_invalid(exchange, *error);
     }
@@ -222,7 +218,7 @@ Decision decide_delete(const HttpRequest& request, std::string_view query,
 Decision decide_list(std::string_view query, const ApiOptions& options, Operation& operation,
                      Exchange& exchange) {
     if (const auto error =
-            parse_parameters(query, Known::list | lease_bit(options), exchange.parameters)) {
+            parse_parameters(query, Known::list | Known::lease, exchange.parameters)) {
         return respond_invalid(exchange, *error);
     }
     exchange.is_read = true;
