@@ -110,13 +110,26 @@ void WebSocketSession::wait_readable() {
     is_reading_ = true;
     socket_.async_wait(Socket::wait_read,
                        token)([self = shared_from_this()](const std::tuple<error_code>& result) {
-        self->is_reading_ = false;
-        if (std::get<0>(result) || !self->read()) {
-            self->close();
-        } else {
-            self->read_on();
-        }
+        self->end_reading(!std::get<0>(result) && self->read());
     });
+}
+
+void WebSocketSession::hear_rest() {
+    is_reading_ = true;
+    net::post(gateway_->executor, [self = shared_from_this()] {
+        std::vector<char> rest = std::exchange(self->unheard_, {});
+        self->received(rest);
+        self->end_reading(self->stage_ != Stage::closed);
+    });
+}
+
+void WebSocketSession::end_reading(bool goes_on) {
+    is_reading_ = false;
+    if (goes_on) {
+        read_on();
+    } else {
+        close();
+    }
 }
 
 void WebSocketSession::read_on() {
@@ -129,7 +142,7 @@ void WebSocketSession::read_on() {
         message_deadline_ = TimePoint::max();  // that its end isn't read is not the client's fault
         update_deadline();
     } else {
-        wait_readable();
+        unheard_.empty() ? wait_readable() : hear_rest();
         paused_.reset();
     }
 }
@@ -149,7 +162,12 @@ bool WebSocketSession::read() {
 void WebSocketSession::received(std::span<char> bytes) {
     heard_at_ = gateway_->now;
     is_pinged_ = false;
-    while (!bytes.empty() && stage_ < Stage::over && !close_is_last_) {
+    for (std::size_t heard = 0; !bytes.empty() && stage_ < Stage::over && !close_is_last_;
+         ++heard) {
+        if (heard == messages_per_turn || (stage_ == Stage::open && source_->is_full())) {
+            unheard_.assign(bytes.begin(), bytes.end());
+            break;
+        }
         std::size_t used = 0;
         const FrameParser::Outcome outcome = parser_.parse(bytes, used);
         bytes = bytes.subspan(used);
@@ -406,9 +424,9 @@ void WebSocketSession::update_deadline() {
     set_deadline_at(std::min({quiet, message_deadline_, write_deadline_}));
 }
 
-// Accounts for the memory of a message that has begun. One that is too much ends the connection.
+// Accounts for the memory of messages not heard yet. What is too much ends the connection.
 void WebSocketSession::charge() {
-    const std::size_t needed = parser_.memory();
+    const std::size_t needed = parser_.memory() + unheard_.capacity();
     gateway_->buffered_bytes += needed - charged_bytes_;
     const bool grows = needed > charged_bytes_;
     charged_bytes_ = needed;

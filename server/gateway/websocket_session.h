@@ -2,7 +2,8 @@
 // says to the source.
 //
 // Lives on the gateway thread, as long as it waits for its socket. read() is the only one that
-// receives; send() is the only one that writes, when the gateway gives it its turn. While the
+// receives, and what it hears at a time is bounded, whatever came in one piece; send() is the only
+// one that writes, when the gateway gives it its turn. While the
 // socket takes no more, a coroutine of its own waits for it. Frames are shared with all who get the
 // same (stream_message.h); many that wait leave with one system call. An idle connection holds no
 // buffer: what is received goes through one that all connections of the gateway borrow.
@@ -35,6 +36,9 @@ class WebSocketSession : public Connection,
                       std::unique_ptr<WebSocketHandshake> handshake,
                       std::unique_ptr<StreamSource> source);
 
+    // The loop goes round before it hears more of them, however many were received in one piece.
+    static constexpr std::size_t messages_per_turn = 32;
+
     WebSocketSession(std::shared_ptr<GatewayState> gateway, Socket socket,
                      std::unique_ptr<StreamSource> source);
     ~WebSocketSession() override;
@@ -59,7 +63,9 @@ class WebSocketSession : public Connection,
     static Task wait_writable(std::shared_ptr<WebSocketSession> self);
 
     void wait_readable();
+    void hear_rest();
     void read_on();
+    void end_reading(bool goes_on);
     // Says whether the connection goes on.
     bool read();
     void received(std::span<char> bytes);
@@ -86,6 +92,7 @@ class WebSocketSession : public Connection,
     FrameParser parser_;
     std::vector<OutgoingFrame> unsent_;  // what the socket didn't take
     std::size_t sent_bytes_ = 0;         // of the first of those
+    std::vector<char> unheard_;          // received, and for a later turn
     SharedMessage pong_;                 // to be sent: the answer to the newest ping
     SharedMessage close_frame_;
     std::shared_ptr<WebSocketSession> paused_;  // itself, while it doesn't read
@@ -97,7 +104,7 @@ class WebSocketSession : public Connection,
     TimePoint window_began_{};
     std::uint32_t control_frames_ = 0;  // in that second
     Stage stage_ = Stage::handshake;
-    bool is_reading_ = false;  // waits for something to read
+    bool is_reading_ = false;  // waits for something to read, or is at it
     bool is_blocked_ = false;  // waits for room to write
     bool has_more_ = false;    // the source may have, without saying so again
     bool is_draining_ = false;

@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include "gateway_fixture.h"
+#include "server/gateway/websocket_session.h"
 #include "websocket_testing.h"
 
 namespace cairn::server {
@@ -263,6 +264,37 @@ TEST_CASE("websocket rules: a broadcast is cut into turns") {
     }
     CHECK(before == count);
     CHECK(served_most <= SendTurns::sends_per_turn);
+}
+
+TEST_CASE("websocket rules: many messages in one piece are heard a few at a time, in order") {
+    RawFixture fixture;
+    fixture.node.on_submit = [](Operation& operation) { PlayedNode::answer(operation, "x"); };
+    TestClient client = fixture.connect();
+    client.send(
+        "GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    fixture.wait_for([&] { return client.received().find("\r\n\r\n") != std::string::npos; });
+    constexpr std::size_t count = 20 * WebSocketSession::messages_per_turn;
+    std::string commands;
+    for (std::size_t i = 0; i < count; ++i) {
+        commands += client_frame(
+            Opcode::text, R"({"id":1,"name":"n)" + std::to_string(i) + R"(","input":{"get":{}}})");
+    }
+    client.send(commands);
+    // One handler of the event loop at a time: none may take on more than its share.
+    const auto& heard = fixture.node.operations;
+    std::size_t heard_most = 0;
+    for (std::size_t before = 0; heard.size() < count; before = heard.size()) {
+        REQUIRE(fixture.context.run_one_for(std::chrono::seconds(10)) > 0);
+        heard_most = std::max(heard_most, heard.size() - before);
+    }
+    CHECK(heard_most <= WebSocketSession::messages_per_turn);
+    for (std::size_t i = 0; i < count; ++i) {
+        REQUIRE(heard[i]->name == "n" + std::to_string(i));
+    }
+    client.send(client_frame(Opcode::close, "\x03\xe8"));
+    CHECK(fixture.close_code_of(client) == 1000);
 }
 
 TEST_CASE("websocket rules: commands on /v1/stream, and those in work are answered before 1001") {
