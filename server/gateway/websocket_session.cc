@@ -18,6 +18,8 @@ using std::chrono::milliseconds;
 constexpr std::size_t gathered_frames_max = 32;
 constexpr std::size_t gathered_bytes_max = 64 * 1024;
 constexpr std::size_t read_bytes_max = 64 * 1024;
+// What a connection may keep for itself, of messages not heard yet and answers not taken yet.
+constexpr std::size_t kept_bytes_max = 64 * 1024;
 
 }  // namespace
 
@@ -40,7 +42,10 @@ WebSocketSession::WebSocketSession(std::shared_ptr<GatewayState> gateway, Socket
       source_(std::move(source)),
       parser_(source_->frame_limits()),
       heard_at_(gateway_->now) {
-    source_->on_ready = [this] { wake(); };
+    source_->on_ready = [this] {
+        charge();
+        wake();
+    };
     count_address(socket_);
 }
 
@@ -268,11 +273,20 @@ void WebSocketSession::end(const CloseReason& reason, bool is_last) {
     }
     if (stage_ == Stage::open) {
         stage_ = Stage::closing;
+        let_go_of_source();
         wake();
     }
     if (stage_ == Stage::closing) {
         read_on();
     }
+}
+
+// Later: it may be what brought the end about.
+void WebSocketSession::let_go_of_source() {
+    net::post(gateway_->executor, [self = shared_from_this()] {
+        self->source_->detach(self->gateway_->hub ? &*self->gateway_->hub : nullptr);
+        self->charge();
+    });
 }
 
 void WebSocketSession::wake() {
@@ -297,6 +311,7 @@ void WebSocketSession::send() {
         write(frames);
     }
     frames.clear();
+    charge();
     read_on();
 }
 
@@ -424,14 +439,21 @@ void WebSocketSession::update_deadline() {
     set_deadline_at(std::min({quiet, message_deadline_, write_deadline_}));
 }
 
-// Accounts for the memory of messages not heard yet. What is too much ends the connection.
+// Accounts for the memory of what isn't heard yet and of answers that aren't taken. What is too
+// much ends the connection.
 void WebSocketSession::charge() {
-    const std::size_t needed = parser_.memory() + unheard_.capacity();
+    const std::size_t kept = unheard_.capacity() + source_->held_bytes();
+    const std::size_t needed = parser_.memory() + kept - std::min(kept, kept_bytes_max);
     gateway_->buffered_bytes += needed - charged_bytes_;
     const bool grows = needed > charged_bytes_;
     charged_bytes_ = needed;
-    if (grows && !gateway_->has_room_for(needed)) {
-        end({close_code::try_again_later, "this node holds as many large messages as it can"},
+    // Many answers are no single one that could never pass otherwise.
+    const bool has_room = source_->is_full()
+                              ? gateway_->buffered_bytes <= gateway_->options.buffered_bytes_max
+                              : gateway_->has_room_for(needed);
+    if (grows && !has_room) {
+        end({close_code::try_again_later,
+             "this node holds as many large messages and answers as it can"},
             true);
     }
 }

@@ -84,6 +84,7 @@ class WebSocketSession : public Connection,
     void end(const CloseReason& reason, bool is_last);
     void finish();
     void end_as_drained();
+    void let_go_of_source();
     void update_deadline();
     void charge();
 
@@ -96,8 +97,8 @@ class WebSocketSession : public Connection,
     SharedMessage pong_;                 // to be sent: the answer to the newest ping
     SharedMessage close_frame_;
     std::shared_ptr<WebSocketSession> paused_;  // itself, while it doesn't read
-    std::size_t charged_bytes_ = 0;
-    TimePoint heard_at_;  // the last sign of life
+    std::size_t charged_bytes_ = 0;             // of the gateway's buffered_bytes
+    TimePoint heard_at_;                        // the last sign of life
     TimePoint message_began_{};
     TimePoint message_deadline_ = TimePoint::max();  // for the end of one that has begun
     TimePoint write_deadline_ = TimePoint::max();    // for what is unsent

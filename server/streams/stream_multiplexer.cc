@@ -88,6 +88,9 @@ void StreamMultiplexer::detach(StreamHub* hub) {
         command->operation->on_done = nullptr;
     }
     commands_.clear();
+    ready_.clear();
+    answers_.clear();
+    answer_bytes_ = 0;
 }
 
 std::optional<CloseReason> StreamMultiplexer::receive(std::string_view bytes, bool is_text) {
@@ -349,8 +352,12 @@ std::optional<OutgoingFrame> StreamMultiplexer::take_from(std::uint64_t id, Chan
 }
 
 void StreamMultiplexer::answer(SharedMessage message) {
-    answer_bytes_ += message->size();
-    answers_.push_back(std::move(message));
+    const std::size_t bytes = message->size();
+    const StreamMessage* const plain = message.get();
+    answer_bytes_ += bytes;
+    *held_bytes_ += bytes;
+    answers_.emplace_back(plain, [held = held_bytes_, bytes, message = std::move(message)](
+                                     const StreamMessage* /*gone*/) { *held -= bytes; });
     if (on_ready) {
         on_ready();
     }

@@ -47,6 +47,7 @@ class StreamMultiplexer : public StreamSource {
     FrameLimits frame_limits() const override;
     bool is_full() const override { return answer_bytes_ > limits_.answer_bytes_max; }
     bool is_busy() const override { return !commands_.empty() || !answers_.empty(); }
+    std::size_t held_bytes() const override { return *held_bytes_; }
     void detach(StreamHub* hub) override;
 
  private:
@@ -87,6 +88,8 @@ class StreamMultiplexer : public StreamSource {
     std::deque<std::uint64_t> ready_;  // channels that may have a message, each once
     std::deque<SharedMessage> answers_;
     std::size_t answer_bytes_ = 0;
+    // Of the answers, also while they are on their way; they count themselves out.
+    std::shared_ptr<std::size_t> held_bytes_ = std::make_shared<std::size_t>(0);
 };
 
 }  // namespace cairn::server

@@ -58,7 +58,10 @@ class StreamSource {
     virtual bool is_busy() const { return false; }
     // Whether so much waits to be sent that nothing more should be received.
     virtual bool is_full() const { return false; }
-    // The end: nothing calls on_ready after it. `hub` is null when it has gone already.
+    // What it keeps for this client alone, and what it gave to be sent and isn't sent yet.
+    virtual std::size_t held_bytes() const { return 0; }
+    // The end: nothing calls on_ready after it, and it keeps nothing that isn't on its way. `hub`
+    // is null when it has gone already. Ends it once, however often it is called.
     virtual void detach(StreamHub* hub) = 0;
 
     // Called when there may be something to take, or a reason to end.
