@@ -83,6 +83,7 @@ void Watchers::connect(Watcher& watcher) {
     const auto open = std::make_shared<server::StreamOpen>();
     open->name = watcher.prefix;
     open->prefix = true;
+    open->wants_present = true;
     if (watcher.cursor) {
         open->after_index = watcher.cursor->index;
         open->after_position = watcher.cursor->position;
