@@ -14,6 +14,9 @@ namespace http = boost::beast::http;
 
 // A chunk header or trailer line that is longer than this is nothing that a client needs.
 constexpr std::size_t line_bytes_max = 4096;
+// `0\r\n\r\n`. Beast 1.81 ends the program (by an assertion) when it is given less of it a second
+// time. Whatever is not complete has as many bytes still to come, so waiting for them is no harm.
+constexpr std::size_t last_chunk_bytes_min = 5;
 // Bytes on the wire per byte of body: `1\r\nx\r\n` is 6.
 constexpr std::size_t overhead_factor = 8;
 constexpr std::size_t head_bytes_max = 64 * 1024;  // the gate's limits are stricter
@@ -62,7 +65,7 @@ ChunkedBody::Status ChunkedBody::put(std::string_view bytes, std::size_t& used) 
     }
     while (!parser_->request.is_done()) {
         const std::string_view rest = bytes.substr(used);
-        if (rest.empty()) {
+        if (rest.empty() || (rest.front() == '0' && rest.size() < last_chunk_bytes_min)) {
             return Status::need_more;
         }
         boost::system::error_code error;
