@@ -263,6 +263,11 @@ WalReader::Step WalReader::judge_header(std::uint64_t number) {
         return fail(WalOpenError::corruption,
                     "a segment can't have " + std::to_string(header_.segment_bytes) + " bytes", 0);
     }
+    // What was really counted never gets there, and one more must be possible.
+    constexpr std::uint64_t count_max = std::uint64_t{1} << 62U;
+    if (header_.epoch > count_max || header_.append_sequence_base > count_max) {
+        return fail(WalOpenError::corruption, "a segment's numbers can't be that large", 0);
+    }
     epoch_before_ = header_.epoch;
     return Step::segment;
 }

@@ -520,6 +520,21 @@ TEST_CASE("wal recovery: a segment of a size that none can have is corruption") 
     }
 }
 
+TEST_CASE("wal recovery: a segment with numbers that nothing is counted up to is corruption") {
+    const SmallLog log = small_log();
+    const std::string whole = log.files->content(log.path);
+    for (std::uint64_t WalSegmentHeader::* number :
+         {&WalSegmentHeader::epoch, &WalSegmentHeader::append_sequence_base}) {
+        WalSegmentHeader header;
+        REQUIRE(decode_wal_segment_header(whole.substr(0, wal_segment_header_bytes), header) ==
+                WalHeaderVerdict::valid);
+        header.*number = ~std::uint64_t{1};
+        log.files->set_content(
+            log.path, encode_wal_segment_header(header) + whole.substr(wal_segment_header_bytes));
+        CHECK(open_wal(*log.files).failure.error == WalOpenError::corruption);
+    }
+}
+
 TEST_CASE("wal recovery: another cluster's or node's log, or another version's, is foreign") {
     const SmallLog log = small_log();
     WalOptions options = small_wal_options();
