@@ -26,8 +26,8 @@ inline constexpr std::uint64_t any_disk_id = ~std::uint64_t{0};
 struct Member {
     NodeId id = 0;
     std::string address;  // host:port of its Raft
-    std::uint64_t disk_id =
-        0;  // the data directory it has (raft/disk/data_directory.h); 0: not noted
+    // The data directory that it has (raft/disk/data_directory.h); 0: not noted.
+    std::uint64_t disk_id = 0;
     bool stays_learner = false;  // isn't made a voter when it has caught up
     friend bool operator==(const Member&, const Member&) = default;
 };
